@@ -1,0 +1,54 @@
+/** Closed unions of condition types and reasons: the words that people and GitOps tools read. */
+
+export type ConditionType =
+  | "Accepted"
+  | "ResolvedRefs"
+  | "Programmed"
+  | "Available"
+  | "Ready"
+  | "Degraded";
+
+export type ConditionReason =
+  | "Accepted"
+  | "Pending"
+  | "Invalid"
+  | "AddressConflict"
+  | "PortConflict"
+  | "UnsupportedValue"
+  | "UnsupportedProtocol"
+  | "KernelFeatureMissing"
+  | "NotAllowed"
+  | "ResolvedRefs"
+  | "BackendNotFound"
+  | "AddressFamilyMismatch"
+  | "Programmed"
+  | "PartiallyProgrammed"
+  | "KernelRejected"
+  | "ForeignConflict"
+  | "AddressNotUsable"
+  | "NotOnLink"
+  | "LocalRealServer"
+  | "TooManyServices"
+  | "Paused"
+  | "DryRun"
+  | "Ready"
+  | "RealServersDown"
+  | "DriftCorrected";
+
+/** A statement about one object. `message` says what is wrong and what to do about it. */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason: ConditionReason;
+  readonly message: string;
+}
+
+/** `Kind namespace/name`, for maps, logs and messages. */
+export type ObjectKey = string;
+
+export function objectKey(object: {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string };
+}): ObjectKey {
+  return `${object.kind} ${object.metadata.namespace}/${object.metadata.name}`;
+}
