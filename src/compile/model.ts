@@ -30,8 +30,10 @@ export interface DirectorState {
   readonly conditions: ObjectConditions;
   /** Which object each service belongs to, for logs and reports. */
   readonly owners: ReadonlyMap<ServiceKey, ObjectKey>;
-  /** Services of objects with enforcement Paused: neither changed nor removed. */
-  readonly frozen: ReadonlySet<ServiceKey>;
+  /** Services whose steps are computed and reported but not executed (enforcement DryRun, Paused). */
+  readonly withheld: ReadonlyMap<ServiceKey, "DryRun" | "Paused">;
+  /** VIPs of such objects that no enforced object shares: neither bound nor taken away. */
+  readonly withheldAddresses: ReadonlySet<string>;
 }
 
 export interface RealServerState {
