@@ -1,0 +1,50 @@
+/** Label selectors with the meaning Kubernetes gives them. */
+import { z } from "zod";
+
+import { LABEL_NAME, LABEL_VALUE, DNS_SUBDOMAIN, type DeepReadonly } from "../fields.ts";
+import { failIf, listAtomic, listSet, stringMap, withRules } from "../rules.ts";
+
+const labelValue = (): z.ZodString => z.string().max(63).regex(LABEL_VALUE);
+
+// One pattern for `prefix/name` and `name`, as the two halves have one length limit each.
+const LABEL_KEY = new RegExp(
+  `^(${DNS_SUBDOMAIN.source.slice(1, -1)}/)?${LABEL_NAME.source.slice(1, -1)}$`,
+);
+
+const Requirement = withRules(
+  z.object({
+    key: z.string().min(1).max(317).regex(LABEL_KEY).describe("Label key."),
+    operator: z
+      .enum(["In", "NotIn", "Exists", "DoesNotExist"])
+      .describe(
+        "In: the label has one of `values`. NotIn: it has none of them, or is absent. Exists: it is present. DoesNotExist: it is absent.",
+      ),
+    values: listSet(labelValue(), { min: 1, max: 32 })
+      .optional()
+      .describe("Values for In and NotIn; may not be set for Exists and DoesNotExist."),
+  }),
+  [
+    {
+      id: "selector-values",
+      rule: "(self.operator in ['In', 'NotIn']) == has(self.values)",
+      message: "must set `values` for the operators In and NotIn, and only for them",
+      fieldPath: ".values",
+      violations: ({ operator, values }) =>
+        failIf((operator === "In" || operator === "NotIn") !== (values !== undefined), "values"),
+    },
+  ],
+);
+
+export const LabelSelector = z
+  .object({
+    matchLabels: stringMap(labelValue(), 16)
+      .optional()
+      .describe("Labels that an object must have, with exactly these values."),
+    matchExpressions: listAtomic(Requirement, { min: 1, max: 16 })
+      .optional()
+      .describe("Conditions on labels; all of them must hold."),
+  })
+  .meta({ "x-kubernetes-map-type": "atomic" });
+
+/** Which objects are meant, by their labels. An empty selector means all. */
+export type LabelSelector = DeepReadonly<z.output<typeof LabelSelector>>;
