@@ -4,7 +4,10 @@ import type { DesiredHost, ObservedAddress, ObservedLink, RouteFact } from "../h
 import type { DesiredTable, ServiceKey } from "../ipvs/model.ts";
 import type { ObjectSet } from "../source/source.ts";
 
-/** What the compiler may know about the node it compiles for. */
+/**
+ * What the compiler may know about the node it compiles for. The incremental compiler takes an
+ * equal member (`===`) as unchanged, so replace a member exactly when its content changes.
+ */
 export interface NodeFacts {
   readonly nodeName: string;
   /** The DirectorGroup this node serves. */
@@ -24,6 +27,28 @@ export interface NodeFacts {
 /** Conditions of each object, as far as this node can tell. */
 export type ObjectConditions = ReadonlyMap<ObjectKey, readonly Condition[]>;
 
+/**
+ * What stays as it is although the desired state does not have it: neither made, nor changed, nor
+ * taken away. A refused object must never turn into a removal: what an earlier, good version of it
+ * put in place goes on serving until the object is repaired or really deleted.
+ */
+export interface Retention {
+  /** Some input could not even be identified: nothing at all may be removed or restored now. */
+  readonly everything: boolean;
+  /**
+   * Objects that are refused as a whole, or withheld. What was programmed for them stays, also
+   * where this version of the object no longer mentions it. A record of what was programmed has
+   * to know the owner for this; one that does not must take a non-empty set as `everything`.
+   */
+  readonly owners: ReadonlySet<ObjectKey>;
+  /** Services that are refused in part of an object. */
+  readonly services: ReadonlySet<ServiceKey>;
+  /** VIPs that are refused, or withheld, and that nothing enforced needs. */
+  readonly addresses: ReadonlySet<string>;
+  /** Sysctls and links that were set for an earlier state: do not restore any. */
+  readonly settings: boolean;
+}
+
 export interface DirectorState {
   readonly table: DesiredTable;
   readonly host: DesiredHost;
@@ -34,11 +59,36 @@ export interface DirectorState {
   readonly withheld: ReadonlyMap<ServiceKey, "DryRun" | "Paused">;
   /** VIPs of such objects that no enforced object shares: neither bound nor taken away. */
   readonly withheldAddresses: ReadonlySet<string>;
+  readonly retained: Retention;
+}
+
+/**
+ * A state from the incremental compiler. Its maps and sets are live: they are changed in place by
+ * the next call, so a state is good until then.
+ */
+export interface DirectorUpdate extends DirectorState {
+  /** Keys that may differ from the previous state, also removed ones; undefined = all of them. */
+  readonly changed: ReadonlySet<ServiceKey> | undefined;
+}
+
+/** Compiles again and again, at the cost of what changed since the last call. */
+export interface DirectorCompiler {
+  /**
+   * Brings the list of addresses to look up up to date with the objects, before `compile`.
+   * The returned sets are live.
+   */
+  lookUps(objects: ObjectSet): {
+    readonly all: ReadonlySet<string>;
+    /** Addresses that joined since the last `compile`: only their routes are unknown. */
+    readonly added: ReadonlySet<string>;
+  };
+  compile(objects: ObjectSet, facts: NodeFacts): DirectorUpdate;
 }
 
 export interface RealServerState {
   readonly host: DesiredHost;
   readonly conditions: ObjectConditions;
+  readonly retained: Retention;
 }
 
 export type AddressesToLookUp = (objects: ObjectSet) => ReadonlySet<string>;

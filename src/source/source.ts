@@ -6,16 +6,31 @@ import type { Condition, ObjectKey } from "../api/conditions.ts";
 import type { RealServer } from "../api/v1alpha1/real-server.ts";
 import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 
-/** All objects an agent works from, at one instant. Defaults are applied, rules are checked. */
+/**
+ * All objects an agent works from, at one instant. Defaults are applied, rules are checked, and
+ * each object occurs once. An object that did not change is the same one (`===`) in the next set,
+ * which is what makes compiling a single change cheap.
+ */
 export interface ObjectSet {
   readonly virtualServices: readonly VirtualService[];
   readonly realServers: readonly RealServer[];
-  /** Objects that are refused (schema or rule), each with the condition that says why. */
+  /**
+   * Objects whose newest version is refused, each with the condition that says why. Where the
+   * source still has the last good version, that one is in the lists above.
+   */
   readonly refused: ReadonlyMap<ObjectKey, Condition>;
+  /**
+   * false: part of the input could not be identified and was never read before, so an object that
+   * is missing here may exist all the same, and nothing may be removed for its absence.
+   * Absent means true.
+   */
+  readonly complete?: boolean;
 }
 
 /** A trouble of the source itself, for logs and the health endpoint. */
 export interface SourceProblem {
+  /** Error: input is not used. Notice: worth a line in the log, nothing is wrong. */
+  readonly severity: "Error" | "Notice";
   /** For example `shop.yaml:14:3`. */
   readonly where: string;
   readonly message: string;
