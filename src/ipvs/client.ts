@@ -48,16 +48,39 @@ export interface ExecutionReport {
   readonly failures: readonly CommandFailure[];
 }
 
+/** What this client has asked of the kernel since it was made; for proofs and metrics. */
+export interface ClientCounters {
+  /** Write commands sent, refused ones included. */
+  readonly commands: number;
+  /** Sends that carried write commands. */
+  readonly batches: number;
+  /** Read requests: dumps and single reads. */
+  readonly reads: number;
+}
+
+export interface ReadOptions {
+  /** false = leave the traffic counters out, which makes a large table much smaller. */
+  readonly stats?: boolean;
+}
+
 export interface IpvsClient {
+  readonly counters: ClientCounters;
   /** Also proves that IPVS is there and that we may use it. @throws KernelUnavailableError */
   info(signal: AbortSignal): Promise<IpvsInfo>;
   /** A full read: one dump of services and one of destinations for each. Never during a write. */
-  readTable(signal: AbortSignal): Promise<ObservedTable>;
+  readTable(signal: AbortSignal, options?: ReadOptions): Promise<ObservedTable>;
   /** One service with its destinations, or undefined when the kernel has none of that identity. */
-  readService(identity: ServiceIdentity, signal: AbortSignal): Promise<ObservedService | undefined>;
+  readService(
+    identity: ServiceIdentity,
+    signal: AbortSignal,
+    options?: ReadOptions,
+  ): Promise<ObservedService | undefined>;
   /**
    * Executes the commands in order, in batches. A refused command does not stop the ones after it
-   * (the kernel works that way); the report names each refusal.
+   * (the kernel works that way); the report names each refusal. When the signal fires between two
+   * batches the report says how many were sent. A deletion and the creation of the same destination
+   * right after it always go out in one send.
+   * @throws AbortedError when the signal had fired before the first batch
    * @throws NetlinkLostError when answers were lost: read the table again before the next write
    */
   execute(commands: readonly IpvsCommand[], signal: AbortSignal): Promise<ExecutionReport>;

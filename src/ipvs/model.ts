@@ -112,6 +112,8 @@ export interface ObservedDestination {
   readonly destination: Destination;
   readonly connections: ConnectionCounts;
   readonly stats: TrafficStats | undefined;
+  /** The counts were not read since we last wrote this entry; they say nothing about it now. */
+  readonly stale?: true;
 }
 
 /** A service as the kernel reports it; `destinations` in insertion order (oldest first). */
