@@ -21,14 +21,21 @@ export interface DesiredAddress {
  * A kernel setting, by the place it lives.
  * `vs`: net.ipv4.vs.NAME of the network namespace. `ipv4`: net.ipv4.NAME (`ip_forward`).
  * `conf`: net.ipv4.conf.INTERFACE.NAME, written by rtnetlink where possible.
+ * A name of kind `ipv4` or `ipv6` may be a path below that directory (`conf/all/forwarding`).
  */
 export type SysctlKey =
   | { readonly kind: "vs" | "ipv4" | "ipv6"; readonly name: string }
   | { readonly kind: "conf"; readonly interfaceName: string; readonly name: string };
 
+/**
+ * A setting as the kernel prints it: one number, or several as text with single spaces between
+ * them (`sync_threshold` is `"3 50"`). One number is never text, so `===` compares values.
+ */
+export type SysctlValue = number | string;
+
 export interface DesiredSysctl {
   readonly key: SysctlKey;
-  readonly value: number;
+  readonly value: SysctlValue;
   /** A missing file is normal (the kernel is older or newer): skip it silently. */
   readonly optional: boolean;
 }
@@ -58,6 +65,8 @@ export interface ObservedLink {
   readonly loopback: boolean;
   /** `bridge`, `veth`, `ipip`…; undefined for plain devices. */
   readonly kind: string | undefined;
+  /** Speaks neither ARP nor neighbour discovery (IFF_NOARP): tunnels, dummies. */
+  readonly noArp?: boolean;
 }
 
 export interface ObservedAddress {
@@ -67,13 +76,23 @@ export interface ObservedAddress {
   readonly interfaceName: string;
   /** Carries our IFA_PROTO mark (kernel 5.18 and newer). */
   readonly ours: boolean;
+  /** Whose mark it is; the two agents of a node never take each other's addresses away. */
+  readonly markedBy?: HostOwner | undefined;
 }
+
+/** Who changed something on a node: the two agents may run side by side. */
+export type HostOwner = "director" | "realserver";
+
+/** Both of them, in the order in which a clean-up goes. */
+export const HOST_OWNERS: readonly HostOwner[] = ["director", "realserver"];
 
 export interface ObservedHost {
   readonly links: readonly ObservedLink[];
   readonly addresses: readonly ObservedAddress[];
   /** Current value of each sysctl that was asked for; undefined = no such setting here. */
-  readonly sysctls: ReadonlyMap<SysctlId, number | undefined>;
+  readonly sysctls: ReadonlyMap<SysctlId, SysctlValue | undefined>;
+  /** The kernel keeps address marks, so an address without one is not ours. Undefined = false. */
+  readonly addressMarks?: boolean;
 }
 
 /** Canonical text of a sysctl key: `vs/conntrack`, `ipv4/ip_forward`, `conf/eth0/arp_ignore`. */
@@ -94,8 +113,12 @@ export interface RouteFact {
 
 /** One step of a host plan. */
 export type HostStep =
-  | { readonly op: "set-sysctl" | "restore-sysctl"; readonly key: SysctlKey; readonly value: number }
+  | {
+      readonly op: "set-sysctl" | "restore-sysctl";
+      readonly key: SysctlKey;
+      readonly value: SysctlValue;
+    }
   | { readonly op: "link-up"; readonly link: DesiredLink }
   | { readonly op: "link-down"; readonly name: string; readonly remove: boolean }
-  | { readonly op: "add-address"; readonly address: DesiredAddress }
+  | { readonly op: "add-address"; readonly address: DesiredAddress; readonly owner: HostOwner }
   | { readonly op: "remove-address"; readonly address: ObservedAddress };
