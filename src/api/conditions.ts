@@ -1,12 +1,7 @@
 /** Closed unions of condition types and reasons: the words that people and GitOps tools read. */
 
 export type ConditionType =
-  | "Accepted"
-  | "ResolvedRefs"
-  | "Programmed"
-  | "Available"
-  | "Ready"
-  | "Degraded";
+  "Accepted" | "ResolvedRefs" | "Programmed" | "Available" | "Ready" | "Degraded";
 
 export type ConditionReason =
   | "Accepted"

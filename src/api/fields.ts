@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import { IpSyntaxError, ipScope, isIp, parseIp } from "../lib/ip-address.ts";
-import { withRules, type Rule, type Violation } from "./rules.ts";
+import { stringMap, withRules, type Rule, type Violation } from "./rules.ts";
 
 /** Type with every property and list read-only, all the way down. */
 export type DeepReadonly<T> = T extends readonly (infer Item)[]
@@ -12,24 +12,68 @@ export type DeepReadonly<T> = T extends readonly (infer Item)[]
     : T;
 
 const LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`;
+const NAME_TAIL = "[-A-Za-z0-9_.]{0,61}";
 
-/** Lower-case letters, digits and `-`; starts and ends with a letter or digit (RFC 1123 label). */
-export const DNS_LABEL = new RegExp(`^${LABEL}$`);
-/** DNS labels joined by dots: what most Kubernetes objects may be called. */
-export const DNS_SUBDOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
-/** Value of a Kubernetes label; may be empty. */
-export const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
-/** Key of a label without its prefix. */
-export const LABEL_NAME = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
-
-/** Name of an item in a list, up to 63 characters. */
+/** Name of an item in a list: an RFC 1123 label of up to 63 characters. */
 export function dnsLabel(): z.ZodString {
-  return z.string().min(1).max(63).regex(DNS_LABEL);
+  return z
+    .string()
+    .min(1)
+    .max(63)
+    .regex(
+      new RegExp(`^${LABEL}$`),
+      "must consist of lower-case letters, digits and `-`, and start and end with a letter or digit",
+    );
 }
 
-/** Name of a Kubernetes object, up to 253 characters. */
+/** Name of a Kubernetes object: DNS labels joined by dots, up to 253 characters. */
 export function objectName(): z.ZodString {
-  return z.string().min(1).max(253).regex(DNS_SUBDOMAIN);
+  return z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(
+      new RegExp(`^${SUBDOMAIN}$`),
+      "must consist of lower-case letters, digits, `-` and `.`, and start and end with a letter or digit",
+    );
+}
+
+/** Value of a Kubernetes label; may be empty. */
+export function labelValue(): z.ZodString {
+  return z
+    .string()
+    .max(63)
+    .regex(
+      new RegExp(`^(([A-Za-z0-9]${NAME_TAIL})?[A-Za-z0-9])?$`),
+      "must consist of letters, digits, `-`, `_` and `.`, and start and end with a letter or digit",
+    );
+}
+
+const LABEL_KEY = `^(${SUBDOMAIN}/)?([A-Za-z0-9]${NAME_TAIL})?[A-Za-z0-9]$`;
+const LABEL_KEY_TEXT =
+  "must be a label key: a name of letters, digits, `-`, `_` and `.`, and before it possibly a DNS name and a slash";
+const LABEL_KEY_CHARACTERS = 317;
+
+/** Key of a Kubernetes label: `name` or `prefix/name`. */
+export function labelKey(): z.ZodString {
+  return z.string().min(1).max(LABEL_KEY_CHARACTERS).regex(new RegExp(LABEL_KEY), LABEL_KEY_TEXT);
+}
+
+/** Labels of an object, or labels to look for. */
+export function labelMap(maxProperties: number): z.ZodRecord<z.ZodString, z.ZodString> {
+  const pattern = new RegExp(LABEL_KEY);
+  return withRules(stringMap(labelValue(), maxProperties), [
+    {
+      id: "label-keys",
+      rule: `self.all(key, size(key) <= ${LABEL_KEY_CHARACTERS} && key.matches('${LABEL_KEY.replaceAll("\\", "\\\\")}'))`,
+      message: LABEL_KEY_TEXT,
+      violations: (self) =>
+        Object.keys(self)
+          .filter((key) => key.length > LABEL_KEY_CHARACTERS || !pattern.test(key))
+          .map((key) => ({ path: [key] })),
+    },
+  ]);
 }
 
 /** Whole number that fits into 32 bits, between `min` and `max`. */

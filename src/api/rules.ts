@@ -9,6 +9,14 @@ import { z } from "zod";
 /** A place below a value: property names and list indexes. */
 export type Path = readonly (string | number)[];
 
+/** `spec.ports[0].port`, the spelling of the API server. */
+export function formatPath(path: Path): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === "number") return `${text}[${part}]`;
+    return text === "" ? part : `${text}.${part}`;
+  }, "");
+}
+
 /** One place that breaks a rule. */
 export interface Violation {
   /** Relative to the value the rule belongs to; the most precise place we know. */
@@ -42,10 +50,7 @@ export interface Rule<T> extends CelRule {
 export const RULES_KEYWORD = "x-lvs-rules";
 
 /** Attaches rules, both halves, to a schema. */
-export function withRules<S extends z.ZodType>(
-  schema: S,
-  rules: readonly Rule<z.output<S>>[],
-): S {
+export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z.output<S>>[]): S {
   const checked = schema.check((context) => {
     for (const rule of rules) {
       for (const violation of rule.violations(context.value)) {
@@ -95,7 +100,9 @@ export function listMap<S extends z.ZodType<object>>(
 
 /** List of distinct strings. */
 export function listSet<S extends z.ZodType<string>>(item: S, limits: ListLimits): z.ZodArray<S> {
-  return uniqueList(item, limits, (value) => `"${value}"`).meta({ "x-kubernetes-list-type": "set" });
+  return uniqueList(item, limits, (value) => `"${value}"`).meta({
+    "x-kubernetes-list-type": "set",
+  });
 }
 
 /** List that is replaced as a whole. */

@@ -4,16 +4,16 @@
  */
 import { z } from "zod";
 
-import { DNS_LABEL, objectName, type DeepReadonly } from "../fields.ts";
+import { dnsLabel, labelMap, objectName, type DeepReadonly } from "../fields.ts";
 
 export const API_GROUP = "lvs-operator.io";
 export const API_VERSION = "lvs-operator.io/v1alpha1";
 
 export const ObjectMeta = z.object({
   name: objectName(),
-  namespace: z.string().min(1).max(63).regex(DNS_LABEL).default("default"),
+  namespace: dnsLabel().default("default"),
   uid: z.string().optional(),
-  labels: z.record(z.string(), z.string()).optional(),
+  labels: labelMap(4096).optional(),
   annotations: z.record(z.string(), z.string()).optional(),
   generation: z.int().optional(),
   creationTimestamp: z.string().optional(),

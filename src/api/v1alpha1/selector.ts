@@ -1,19 +1,12 @@
 /** Label selectors with the meaning Kubernetes gives them. */
 import { z } from "zod";
 
-import { LABEL_NAME, LABEL_VALUE, DNS_SUBDOMAIN, type DeepReadonly } from "../fields.ts";
-import { failIf, listAtomic, listSet, stringMap, withRules } from "../rules.ts";
-
-const labelValue = (): z.ZodString => z.string().max(63).regex(LABEL_VALUE);
-
-// One pattern for `prefix/name` and `name`, as the two halves have one length limit each.
-const LABEL_KEY = new RegExp(
-  `^(${DNS_SUBDOMAIN.source.slice(1, -1)}/)?${LABEL_NAME.source.slice(1, -1)}$`,
-);
+import { labelKey, labelMap, labelValue, type DeepReadonly } from "../fields.ts";
+import { failIf, listAtomic, listSet, withRules } from "../rules.ts";
 
 const Requirement = withRules(
   z.object({
-    key: z.string().min(1).max(317).regex(LABEL_KEY).describe("Label key."),
+    key: labelKey().describe("Label key."),
     operator: z
       .enum(["In", "NotIn", "Exists", "DoesNotExist"])
       .describe(
@@ -37,7 +30,7 @@ const Requirement = withRules(
 
 export const LabelSelector = z
   .object({
-    matchLabels: stringMap(labelValue(), 16)
+    matchLabels: labelMap(16)
       .optional()
       .describe("Labels that an object must have, with exactly these values."),
     matchExpressions: listAtomic(Requirement, { min: 1, max: 16 })

@@ -84,7 +84,9 @@ const Persistence = z
       .describe("Seconds for which a client keeps its server after its last connection ended."),
     ipv4PrefixLength: int32(1, 32)
       .default(32)
-      .describe("IPv4 clients that share this many leading bits count as one; 32 = each on its own."),
+      .describe(
+        "IPv4 clients that share this many leading bits count as one; 32 = each on its own.",
+      ),
     ipv6PrefixLength: int32(1, 128)
       .default(128)
       .describe(
@@ -134,7 +136,9 @@ export const VirtualServiceSpec = withRules(
     hashing: Hashing.optional(),
     forwarding: Forwarding.describe("How packets reach the servers."),
     persistence: Persistence.optional(),
-    backends: listMap(Backend, ["name"], { min: 1, max: 16 }).describe("Where the servers come from."),
+    backends: listMap(Backend, ["name"], { min: 1, max: 16 }).describe(
+      "Where the servers come from.",
+    ),
     drain: Drain,
   }),
   VIRTUAL_SERVICE_RULES,
