@@ -1,0 +1,129 @@
+/**
+ * Builds the socket addon (native/) into build/Release, offline, with the headers that the npm
+ * package `node` ships. Does nothing when the build is newer than its sources or when a prebuilt
+ * addon for this machine is there. Plain JavaScript without dependencies, so that any Node 20 or
+ * newer runs it at install time.
+ *
+ *   node scripts/build-addon.mjs           build when needed
+ *   node scripts/build-addon.mjs --force   build anyway
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const require = createRequire(join(root, "package.json"));
+const addon = join(root, "build", "Release", "lvs_sockets.node");
+const stamp = join(root, "build", "lvs_sockets.sha256");
+const sources = ["binding.gyp", "native/addon.c", "native/sockets.c", "native/sockets.h"];
+
+// What node-gyp needs beyond npm packages, by program and by the Debian package that has it.
+const TOOLS = [
+  { program: "gcc", alternatives: ["cc"], debian: "gcc libc6-dev" },
+  { program: "make", alternatives: [], debian: "make" },
+  { program: "python3", alternatives: [], debian: "python3" },
+];
+
+process.exitCode = main();
+
+function main() {
+  if (process.platform !== "linux") return fail("the socket addon builds on Linux only");
+  if (!process.argv.includes("--force")) {
+    const reason = reasonToSkip();
+    if (reason !== undefined) return say(`socket addon: ${reason}`);
+  }
+  const missing = TOOLS.filter((tool) => ![tool.program, ...tool.alternatives].some(runs));
+  if (missing.length > 0) {
+    const names = missing.map((tool) => tool.program).join(", ");
+    const packages = missing.map((tool) => tool.debian).join(" ");
+    return fail(
+      `the socket addon needs ${names}; on Debian and Ubuntu: apt-get install --no-install-recommends ${packages}`,
+    );
+  }
+  const headers = findHeaders();
+  if (headers === undefined) {
+    return fail("no Node headers found: run npm install first (the package `node` has them)");
+  }
+  return build(headers);
+}
+
+function reasonToSkip() {
+  if (existsSync(addon) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint()) {
+    return loads(addon) ? "up to date" : undefined;
+  }
+  const prebuilt = join(root, "prebuilds", `linux-${process.arch}`, "lvs-operator.node");
+  if (!existsSync(addon) && loads(prebuilt)) return `using ${prebuilt}`;
+  return undefined;
+}
+
+/** Changes with everything that goes into the binary; Node's version does not (Node-API). */
+function fingerprint() {
+  const hash = createHash("sha256");
+  for (const source of sources) hash.update(readFileSync(join(root, source)));
+  hash.update(process.arch);
+  return hash.digest("hex");
+}
+
+function loads(file) {
+  if (!existsSync(file)) return false;
+  try {
+    require(file);
+    return true;
+  } catch {
+    return false; // another libc or architecture
+  }
+}
+
+function runs(program) {
+  return spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+/** The directory that holds include/node with node_api.h and uv.h. */
+function findHeaders() {
+  const platform = `node-linux-${process.arch}`;
+  const candidates = [
+    join(root, "node_modules", "node", "node_modules", platform),
+    join(root, "node_modules", platform),
+    dirname(dirname(process.execPath)), // an unpacked Node release
+  ];
+  return candidates.find((directory) => existsSync(join(directory, "include/node/uv.h")));
+}
+
+function build(headers) {
+  say("socket addon: compiling native/ (about 3 s)");
+  const gyp = require.resolve("node-gyp/bin/node-gyp.js");
+  // Not `rebuild`: that removes the old addon first, under the feet of whoever is loading it.
+  const result = spawnSync(
+    nodeForGyp(),
+    [gyp, "configure", "build", `--nodedir=${headers}`, "--loglevel=warn"],
+    { cwd: root, encoding: "utf8" },
+  );
+  if (result.status !== 0) {
+    process.stderr.write(`${result.stdout ?? ""}${result.stderr ?? ""}`);
+    rmSync(stamp, { force: true });
+    return fail("the socket addon does not compile; node-gyp's output is above");
+  }
+  if (!loads(addon)) return fail(`${addon} was built but does not load`);
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, fingerprint());
+  return say(`socket addon: built ${addon}`);
+}
+
+/** node-gyp wants a newer Node than this script; the npm package `node` has one. */
+function nodeForGyp() {
+  const packaged = join(root, "node_modules", "node", "bin", "node");
+  return runs(packaged) ? packaged : process.execPath;
+}
+
+function say(message) {
+  process.stdout.write(`${message}\n`);
+  return 0;
+}
+
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  return 1;
+}
