@@ -41,8 +41,10 @@ export interface Retention {
    * to know the owner for this; one that does not must take a non-empty set as `everything`.
    */
   readonly owners: ReadonlySet<ObjectKey>;
-  /** Services that are refused in part of an object. */
+  /** Services that are refused, as far as this version of their object names them. */
   readonly services: ReadonlySet<ServiceKey>;
+  /** Services that may get destinations but lose none: some of their servers cannot be read. */
+  readonly destinations: ReadonlySet<ServiceKey>;
   /** VIPs that are refused, or withheld, and that nothing enforced needs. */
   readonly addresses: ReadonlySet<string>;
   /** Sysctls and links that were set for an earlier state: do not restore any. */
@@ -78,7 +80,7 @@ export interface DirectorCompiler {
    * The returned sets are live.
    */
   lookUps(objects: ObjectSet): {
-    readonly all: ReadonlySet<string>;
+    readonly all: ReadonlySetLike<string>;
     /** Addresses that joined since the last `compile`: only their routes are unknown. */
     readonly added: ReadonlySet<string>;
   };
