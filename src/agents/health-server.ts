@@ -80,6 +80,9 @@ function answer(request: IncomingMessage, response: ServerResponse, source: Heal
 }
 
 function send(response: ServerResponse, code: number, type: string, body: string): void {
-  response.writeHead(code, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" });
+  response.writeHead(code, {
+    "content-type": `${type}; charset=utf-8`,
+    "cache-control": "no-store",
+  });
   response.end(body);
 }

@@ -81,7 +81,10 @@ export function createLoop(options: LoopOptions): Loop {
         failures += 1;
         delayMs = backoffMs(failures, options.backoff, options.random);
         for (const reason of reasons) if (reason !== "timer") deferred.add(reason);
-        options.log.error({ err: failure, failures, retryInMs: Math.round(delayMs) }, "pass failed");
+        options.log.error(
+          { err: failure, failures, retryInMs: Math.round(delayMs) },
+          "pass failed",
+        );
       }
       options.onPass?.(failure);
       await wait(delayMs, failure === undefined ? "timer" : "retry", signal);

@@ -4,35 +4,20 @@
  * would answer for us. Everything else is foreign. Pure.
  */
 import type { ObjectKey } from "../../api/conditions.ts";
-import type { DirectorState, Retention } from "../../compile/model.ts";
+import type { DirectorState } from "../../compile/model.ts";
 import type { ObservedTable, ServiceIdentity, ServiceKey } from "../../ipvs/model.ts";
 
 /** Services that we programmed, each with the object it was for. */
 export type OwnedServices = ReadonlyMap<ServiceKey, ObjectKey>;
 
-export interface OwnershipInput {
-  readonly retained: Retention;
-  readonly owned: OwnedServices;
-  /** VIPs of the desired state and of our journal. */
-  readonly vips: ReadonlySet<string>;
-}
-
-/**
- * Whether a service that is not wanted may be removed: it is ours, and nothing that it may belong
- * to is merely refused at the moment.
- */
-export function mayRemove(
-  { retained, owned, vips }: OwnershipInput,
+/** Whether a service of the kernel is ours. */
+export function isOurs(
+  owned: OwnedServices,
+  vips: ReadonlySet<string>,
   identity: ServiceIdentity,
   key: ServiceKey,
 ): boolean {
-  if (retained.everything || retained.services.has(key)) return false;
-  if (identity.kind === "address" && retained.addresses.has(identity.address)) return false;
-  const owner = owned.get(key);
-  if (owner !== undefined) return !retained.owners.has(owner);
-  // Not in the journal: it may have been made for an object that is refused now.
-  if (retained.owners.size > 0) return false;
-  return identity.kind === "address" && vips.has(identity.address);
+  return owned.has(key) || (identity.kind === "address" && vips.has(identity.address));
 }
 
 /**
@@ -52,6 +37,7 @@ export function servicesToRemember(
 
 /** Whether two records say the same. */
 export function sameOwned(a: OwnedServices, b: OwnedServices): boolean {
+  if (a === b) return true;
   if (a.size !== b.size) return false;
   for (const [key, owner] of a) if (b.get(key) !== owner) return false;
   return true;

@@ -66,7 +66,8 @@ export class TableKeeper {
    * @returns also whether it was read just now
    */
   async model(signal: AbortSignal): Promise<{ model: TableModel; fresh: boolean }> {
-    if (this.#model !== undefined && this.auditInMs > 0) return { model: this.#model, fresh: false };
+    if (this.#model !== undefined && this.auditInMs > 0)
+      return { model: this.#model, fresh: false };
     const { clock, client, auditMs } = this.#options;
     const startedMs = clock.monotonicMs();
     const model = new TableModel(await client.readTable(signal, NO_STATS));
@@ -77,7 +78,11 @@ export class TableKeeper {
   }
 
   /** Reads connection counts of these services again, so that drains can end. */
-  async refresh(model: TableModel, keys: ReadonlySet<ServiceKey>, signal: AbortSignal): Promise<void> {
+  async refresh(
+    model: TableModel,
+    keys: ReadonlySet<ServiceKey>,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const key of keys) {
       const observed = model.table.services.get(key);
       if (observed === undefined) continue;

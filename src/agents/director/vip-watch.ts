@@ -17,8 +17,7 @@ import type { Logger } from "../../lib/logger.ts";
 import type { DesiredAddress } from "../../host/model.ts";
 
 export type ProbeVerdict =
-  | { readonly kind: "free" }
-  | { readonly kind: "occupied"; readonly macAddress: string };
+  { readonly kind: "free" } | { readonly kind: "occupied"; readonly macAddress: string };
 
 export interface VipWatchOptions {
   /** One address probe; ends within a few seconds. Throws when the interface cannot be probed. */
@@ -126,7 +125,10 @@ export class VipWatch {
           ? { kind: "free", untilMs: clock.monotonicMs() + this.#limits.freeForMs }
           : { ...verdict, untilMs: clock.monotonicMs() + this.#limits.recheckMs };
       if (verdict.kind === "occupied") {
-        log.warn({ address: address.address, macAddress: verdict.macAddress }, "vip is in use by another machine");
+        log.warn(
+          { address: address.address, macAddress: verdict.macAddress },
+          "vip is in use by another machine",
+        );
       }
     } catch (thrown) {
       if (isAbort(thrown)) return;

@@ -19,10 +19,25 @@ function input(overrides: Partial<HoldDownInput>): HoldDownInput {
 describe("decideHoldDown", () => {
   it.each([
     { name: "keeps an address that has just become unwanted", at: 0, connections: 0, kept: true },
-    { name: "keeps it for the minimum although nobody uses it", at: 9_999, connections: 0, kept: true },
-    { name: "releases it after the minimum when nobody uses it", at: 10_000, connections: 0, kept: false },
+    {
+      name: "keeps it for the minimum although nobody uses it",
+      at: 9_999,
+      connections: 0,
+      kept: true,
+    },
+    {
+      name: "releases it after the minimum when nobody uses it",
+      at: 10_000,
+      connections: 0,
+      kept: false,
+    },
     { name: "keeps it while a connection uses it", at: 299_999, connections: 1, kept: true },
-    { name: "releases it after the maximum, connections or not", at: 300_000, connections: 9, kept: false },
+    {
+      name: "releases it after the maximum, connections or not",
+      at: 300_000,
+      connections: 9,
+      kept: false,
+    },
   ])("$name", ({ at, connections, kept }) => {
     const { keep, release } = decideHoldDown(
       input({ nowWallMs: at, connectionsOf: () => connections }),
@@ -48,13 +63,18 @@ describe("decideHoldDown", () => {
   it("either keeps or releases each unwanted address, and never touches a wanted one", () => {
     const address = fc.nat({ max: 20 }).map((n) => `192.0.2.${n}`);
     fc.assert(
-      fc.property(fc.uniqueArray(address), fc.uniqueArray(address), fc.nat(), (bound, wanted, now) => {
-        const { keep, release } = decideHoldDown(
-          input({ bound, wanted: new Set(wanted), held: [], nowWallMs: now }),
-        );
-        const decided = [...keep.map((k) => k.address), ...release].sort();
-        expect(decided).toEqual(bound.filter((b) => !wanted.includes(b)).sort());
-      }),
+      fc.property(
+        fc.uniqueArray(address),
+        fc.uniqueArray(address),
+        fc.nat(),
+        (bound, wanted, now) => {
+          const { keep, release } = decideHoldDown(
+            input({ bound, wanted: new Set(wanted), held: [], nowWallMs: now }),
+          );
+          const decided = [...keep.map((k) => k.address), ...release].sort();
+          expect(decided).toEqual(bound.filter((b) => !wanted.includes(b)).sort());
+        },
+      ),
     );
   });
 });

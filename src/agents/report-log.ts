@@ -1,0 +1,33 @@
+import type { HostReport, HostReportKind } from "../host/reports.ts";
+import type { Logger } from "../lib/logger.ts";
+
+/** Reports that tell of a repair: each time is news. The others are said once while they hold. */
+const EVENTS: ReadonlySet<HostReportKind> = new Set([
+  "sysctl-drift",
+  "address-drift",
+  "link-drift",
+]);
+
+/** Writes what a host plan has to say to the log, without repeating itself. */
+export class ReportLog {
+  readonly #log: Logger;
+  #standing: ReadonlySet<string> = new Set();
+  /** Repairs since the start. */
+  repaired = 0;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  note(reports: readonly HostReport[]): void {
+    const standing = new Set<string>();
+    for (const { kind, subject, message } of reports) {
+      const key = `${kind} ${subject}`;
+      if (EVENTS.has(kind)) this.repaired += 1;
+      else standing.add(key);
+      if (!this.#standing.has(key))
+        this.#log.warn({ kind, subject, detail: message }, "node report");
+    }
+    this.#standing = standing;
+  }
+}
