@@ -25,8 +25,8 @@ const IN_FLIGHT = 100;
 const [peersDirectory = "", file = ""] = process.argv.slice(2);
 const load = createRequire(join(peersDirectory, "package.json"));
 // The package is not there when the project is type-checked; what is used of it is declared above.
-const { createNetlink } = load("netlink") as NetlinkPackage;
-const socket = createNetlink(NETLINK_GENERIC, { ref: true });
+const netlink = load("netlink") as NetlinkPackage;
+const socket = netlink.createNetlink(NETLINK_GENERIC, { ref: true });
 const messages = readMessages(file);
 
 async function send(list: readonly PrebuiltMessage[]): Promise<void> {

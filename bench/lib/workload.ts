@@ -21,8 +21,8 @@ interface Endpoint {
   readonly port: number;
 }
 
-/** Real servers listen here; the VIP's port differs, so NAT has something to rewrite. */
-const SERVER_PORT = 8080;
+/** Port of every real server; the VIP's port differs, so NAT has something to rewrite. */
+export const SERVER_PORT = 8080;
 
 /** A hundred services, one port each, share a VIP. */
 export function serviceEndpoint(index: number): Endpoint {
@@ -81,17 +81,22 @@ function weightOf(service: number, destination: number, change: WeightChange | u
   return changed ? change.weight : 1;
 }
 
-/** keepalived.conf without checks: what keepalived then does is what an agent without checks does. */
-export function keepalivedConf(size: Size, change?: WeightChange): string {
+/** Whether keepalived connects to each real server every minute, or takes them as they are. */
+export type Checks = "no checks" | "TCP checks";
+
+/** keepalived.conf of nothing but the virtual servers. */
+export function keepalivedConf(size: Size, checks: Checks, change?: WeightChange): string {
+  const check = checks === "TCP checks" ? "TCP_CHECK { connect_timeout 3 }" : "";
   const blocks = ["global_defs { router_id bench }"];
   for (const i of numbers(size.services)) {
     const { address, port } = serviceEndpoint(i);
     const servers = [...numbers(size.destinations)].map((k) => {
       const server = destinationEndpoint(i, k);
-      return `  real_server ${server.address} ${server.port} { weight ${weightOf(i, k, change)} }`;
+      const weight = weightOf(i, k, change);
+      return `  real_server ${server.address} ${server.port} {\n weight ${weight}\n ${check} }`;
     });
     blocks.push(
-      `virtual_server ${address} ${port} {\n  lvs_sched rr\n  lvs_method NAT\n  protocol TCP`,
+      `virtual_server ${address} ${port} {\n  delay_loop 60\n  lvs_sched rr\n  lvs_method NAT\n  protocol TCP`,
       ...servers,
       "}",
     );

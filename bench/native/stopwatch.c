@@ -5,8 +5,9 @@
  *   stopwatch change NEW TARGET I K WEIGHT [PID]  moves file NEW onto TARGET, sends SIGHUP to PID if
  *                                               given, and waits until destination K of service I
  *                                               has that weight in the kernel
+ *   stopwatch serve PORT                        accepts connections and closes them, for checks
  *
- * Prints one line of JSON; milliseconds. `change` looks each half millisecond, which costs the
+ * The first two print one line of JSON; milliseconds. `change` looks each half millisecond, which costs the
  * contestants about a tenth of the processor and both the same.
  */
 #include "workload.h"
@@ -104,9 +105,23 @@ static int change(int argc, char **argv) {
     return 1;
 }
 
+static void serve(uint16_t port) {
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) die("socket");
+    if (bind(fd, (struct sockaddr *)&any, sizeof any) != 0 || listen(fd, 4096) != 0) die("listen");
+    for (;;) {
+        int client = accept(fd, NULL, NULL);
+        if (client >= 0) close(client);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "run") == 0) return run(argv + 2);
     if (argc > 2 && strcmp(argv[1], "change") == 0) return change(argc - 2, argv + 2);
-    fprintf(stderr, "usage: stopwatch run [-i INPUT] COMMAND... | stopwatch change NEW TARGET I K WEIGHT [PID]\n");
+    if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(strtoul(argv[2], NULL, 10));
+    fprintf(stderr, "usage: stopwatch run [-i INPUT] COMMAND...\n"
+                    "       stopwatch change NEW TARGET I K WEIGHT [PID]\n"
+                    "       stopwatch serve PORT\n");
     return 64;
 }
