@@ -10,13 +10,15 @@ import type { CompiledVirtualService } from "./virtual-service.ts";
 /**
  * Settings of every director whose kernel defaults do harm: a connection of a deleted destination
  * goes silent until it times out (`expire_nodest_conn`), persistence keeps sending known clients to
- * a drained server (`expire_quiescent_template`), and a reused client port may stick to a server
- * that is gone (`conn_reuse_mode`). Kernels without one of them do without.
+ * a drained server (`expire_quiescent_template`), a reused client port may stick to a server that
+ * is gone (`conn_reuse_mode`), and a standby director hears of a connection only with its third
+ * packet (`sync_threshold`). Kernels without one of them do without.
  */
 export const DIRECTOR_SETTINGS: readonly DesiredSysctl[] = [
   { key: { kind: "vs", name: "expire_nodest_conn" }, value: 1, optional: true },
   { key: { kind: "vs", name: "expire_quiescent_template" }, value: 1, optional: true },
   { key: { kind: "vs", name: "conn_reuse_mode" }, value: 1, optional: true },
+  { key: { kind: "vs", name: "sync_threshold" }, value: "2 50", optional: true },
 ];
 
 /** Packets of NAT are forwarded both ways by the node. */

@@ -74,10 +74,13 @@ export class RealServerIndex {
       .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 
-  /** A RealServer of the namespace that has the address. */
+  /** The RealServer of the namespace that has the address; of several the first by name. */
   withAddress(namespace: string, address: string): RealServer | undefined {
-    for (const server of this.#byAddress.get(at(namespace, address))) return server;
-    return undefined;
+    let first: RealServer | undefined;
+    for (const server of this.#byAddress.get(at(namespace, address))) {
+      if (first === undefined || server.metadata.name < first.metadata.name) first = server;
+    }
+    return first;
   }
 }
 
