@@ -1,18 +1,28 @@
 /**
  * An agent's hold on the node around IPVS: what was observed, what has to change, and the journal
- * that makes every change reversible. Both agents have one; `owner` says whose wishes it speaks.
+ * that makes every change reversible. Looks at the node only after a hint that it changed, so that
+ * a pass about objects alone costs nothing here.
  */
+import { changeHost, describeStep, loadOrSetAside, type HostChange } from "../host/apply.ts";
+import type { HostClient } from "../host/client.ts";
 import type { NodeJournal } from "../host/journal.ts";
+import type { JournalStore } from "../host/journal-store.ts";
+import type { NodeLocks } from "../host/lock.ts";
 import type {
   DesiredAddress,
   DesiredHost,
+  HostOwner,
+  HostStep,
   ObservedAddress,
+  ObservedHost,
   ObservedLink,
   RouteFact,
 } from "../host/model.ts";
+import type { HostRetention } from "../host/plan.ts";
 import type { HostReport } from "../host/reports.ts";
+import type { Logger } from "../lib/logger.ts";
 
-/** The node as the compiler sees it. Members are replaced when their content changes. */
+/** The node as the compiler sees it. */
 export interface HostView {
   readonly links: readonly ObservedLink[];
   readonly addresses: readonly ObservedAddress[];
@@ -27,47 +37,138 @@ export interface LookUps {
 
 export interface HostWish {
   readonly desired: DesiredHost;
-  /** Addresses to be neither added nor removed. */
-  readonly withheld: ReadonlySet<string>;
-  /** Nothing may be taken away or restored now, because part of the input is not known. */
-  readonly keepAll: boolean;
-  /** Settings and devices that an earlier state needed stay as they are. */
-  readonly keepSettings: boolean;
-  /** Whether the network was asked about an exclusive address and is silent. */
-  readonly mayBind: (address: DesiredAddress) => boolean;
+  readonly retained: HostRetention;
 }
 
-/** What was changed, for logs and reports. */
+/** What was changed and found, for logs and reports. */
 export interface HostChanges {
-  /** Steps executed. */
-  readonly executed: number;
+  readonly executed: readonly HostStep[];
   /** Steps that failed, each with what to tell a person. */
   readonly failures: readonly string[];
-}
-
-/** A plan for the node, executed in two halves with the table in between. */
-export interface HostPass {
-  /** Exclusive addresses that are not bound, whether they may be or not. */
-  readonly missing: readonly DesiredAddress[];
   readonly reports: readonly HostReport[];
-  /** Devices, settings, and unwanted addresses off. */
-  before(signal: AbortSignal): Promise<HostChanges>;
-  /**
-   * Wanted addresses on, and what nobody needs any more restored.
-   * @param unserved addresses to be left out: no service answers there
-   */
-  after(unserved: ReadonlySet<string>, signal: AbortSignal): Promise<HostChanges>;
+  /** Wanted addresses that were not there, whether they were added or not. */
+  readonly missing: readonly DesiredAddress[];
 }
 
-export interface HostKeeper {
+export interface HostKeeperOptions {
+  readonly owner: HostOwner;
+  readonly client: HostClient;
+  readonly store: JournalStore;
+  readonly locks: NodeLocks;
+  readonly log: Logger;
+}
+
+const NO_CHANGES: HostChanges = { executed: [], failures: [], reports: [], missing: [] };
+
+export class HostKeeper {
+  readonly #options: HostKeeperOptions;
+  #observed: ObservedHost | undefined;
+  #routes: ReadonlyMap<string, RouteFact> | undefined;
+  /** The last wish that was found fulfilled, as long as nothing hints otherwise. */
+  #fulfilled: HostWish | undefined;
+
+  constructor(options: HostKeeperOptions) {
+    this.#options = options;
+  }
+
   /** Something changed on the node, or may have: look again at the next use. */
-  invalidate(): void;
-  view(signal: AbortSignal): Promise<HostView>;
+  invalidate(): void {
+    this.#observed = undefined;
+    this.#routes = undefined;
+    this.#fulfilled = undefined;
+  }
+
+  async view(signal: AbortSignal): Promise<HostView> {
+    this.#observed ??= await this.#options.client.observe([], signal);
+    return this.#observed;
+  }
+
   /** Answers for the addresses, from memory where nothing changed since. */
-  routes(lookUps: LookUps, signal: AbortSignal): Promise<ReadonlyMap<string, RouteFact>>;
-  plan(wish: HostWish, signal: AbortSignal): Promise<HostPass>;
-  /** The journal as of the last use. */
-  journal(signal: AbortSignal): Promise<NodeJournal>;
+  async routes(lookUps: LookUps, signal: AbortSignal): Promise<ReadonlyMap<string, RouteFact>> {
+    const { client } = this.#options;
+    if (this.#routes === undefined) {
+      this.#routes = await client.lookUpRoutes(setItems(lookUps.all), signal);
+    } else if (lookUps.added.size > 0) {
+      const added = await client.lookUpRoutes(lookUps.added, signal);
+      this.#routes = new Map([...this.#routes, ...added]);
+    }
+    return this.#routes;
+  }
+
+  /** Devices and settings that are wanted, and addresses off that are not. Restores nothing yet. */
+  before(wish: HostWish, signal: AbortSignal): Promise<HostChanges> {
+    const retained = { ...wish.retained, settings: true };
+    return this.#change({ ...wish, retained }, wish, () => false, signal);
+  }
+
+  /**
+   * Everything that is left: wanted addresses on, and what nobody needs any more restored.
+   * @param mayBind whether an address that is not bound may be now
+   */
+  after(
+    wish: HostWish,
+    mayBind: (address: DesiredAddress) => boolean,
+    signal: AbortSignal,
+  ): Promise<HostChanges> {
+    return this.#change(wish, wish, mayBind, signal);
+  }
+
+  /** The journal as it stands. */
+  async journal(signal: AbortSignal): Promise<NodeJournal> {
+    return this.#options.locks.withJournal(() => this.#loadJournal(), signal);
+  }
+
   /** Changes the journal; nothing is written when the result is the same. */
-  updateJournal(edit: (journal: NodeJournal) => NodeJournal, signal: AbortSignal): Promise<void>;
+  async updateJournal(
+    edit: (journal: NodeJournal) => NodeJournal,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { locks, store } = this.#options;
+    await locks.withJournal(async () => store.save(edit(await this.#loadJournal())), signal);
+  }
+
+  async #change(
+    wish: HostWish,
+    key: HostWish,
+    mayBind: (address: DesiredAddress) => boolean,
+    signal: AbortSignal,
+  ): Promise<HostChanges> {
+    if (this.#isFulfilled(key)) return NO_CHANGES;
+    const { owner, client, store, locks } = this.#options;
+    const change = await changeHost({ ...wish, owner, client, store, locks, mayBind }, signal);
+    this.#noteJournal(change);
+    this.#observed = change.observed;
+    const { steps, missing, reports } = change.plan;
+    if (steps.length > 0) this.invalidate();
+    else if (wish === key && missing.length === 0) this.#fulfilled = wish;
+    const failures = change.failures.map(
+      ({ step, error }) => `${describeStep(step)}: ${error.message}`,
+    );
+    return { executed: change.executed, failures, reports, missing };
+  }
+
+  #noteJournal({ journalDefect, setAside }: Pick<HostChange, "journalDefect" | "setAside">): void {
+    if (setAside === undefined) return;
+    this.#options.log.error({ err: journalDefect, setAside }, "journal cannot be used, set aside");
+  }
+
+  async #loadJournal(): Promise<NodeJournal> {
+    const loaded = await loadOrSetAside(this.#options.store);
+    this.#noteJournal(loaded);
+    return loaded.journal;
+  }
+
+  #isFulfilled(wish: HostWish): boolean {
+    const last = this.#fulfilled;
+    return last?.desired === wish.desired && sameRetention(last.retained, wish.retained);
+  }
+}
+
+function sameRetention(a: HostRetention, b: HostRetention): boolean {
+  return a.everything === b.everything && a.settings === b.settings && a.addresses === b.addresses;
+}
+
+function* setItems(set: ReadonlySetLike<string>): Generator<string> {
+  const keys = set.keys();
+  for (let next = keys.next(); next.done !== true; next = keys.next()) yield next.value;
 }

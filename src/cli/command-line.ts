@@ -132,7 +132,11 @@ export function formatHelp(spec: CommandSpec): string {
     return hang(left, `${option.description}${suffix(option)}`);
   });
   const details = (spec.details ?? []).map((paragraph) => `\n${paragraph}\n`);
-  return [`${spec.summary}\n\nUsage: ${spec.name} [options]\n\nOptions:\n`, ...rows, ...details].join("");
+  return [
+    `${spec.summary}\n\nUsage: ${spec.name} [options]\n\nOptions:\n`,
+    ...rows,
+    ...details,
+  ].join("");
 }
 
 function suffix(option: OptionSpec): string {

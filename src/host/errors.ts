@@ -26,7 +26,7 @@ export class JournalError extends LvsError {
 /** Another process holds the lock. `holder` is what it told about itself, if it answered. */
 export class LockHeldError extends LvsError {
   override readonly name = "LockHeldError";
-  readonly code = "LVS_JOURNAL";
+  readonly code = "LVS_LOCK_HELD";
   readonly retryable = false;
   readonly lock: string;
   readonly holder: LockHolder | undefined;

@@ -7,7 +7,5 @@ export function throwIfAborted(signal: AbortSignal, what: string): void {
 
 /** Whether the error says that somebody asked us to stop, as opposed to a failure. */
 export function isAbort(error: unknown): boolean {
-  return (
-    error instanceof AbortedError || (error instanceof Error && error.name === "AbortError")
-  );
+  return error instanceof AbortedError || (error instanceof Error && error.name === "AbortError");
 }

@@ -15,7 +15,8 @@ export type LvsErrorCode =
   | "LVS_KERNEL_UNAVAILABLE" // no IPVS in the kernel, or no permission to use it
   | "LVS_ADDRESS_SYNTAX" // text is not a canonical IP address or prefix
   | "LVS_MANIFEST" // a manifest cannot be read or is not valid
-  | "LVS_JOURNAL" // the node journal is unreadable or owned by a running agent
+  | "LVS_JOURNAL" // the node journal cannot be used
+  | "LVS_LOCK_HELD" // another process of this network namespace has the role
   | "LVS_STATE_INCOMPLETE" // an input is missing, so no table may be compiled
   | "LVS_USAGE"; // the command line is wrong
 

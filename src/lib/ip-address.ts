@@ -113,7 +113,10 @@ function isIpv4Mapped(bytes: Uint8Array): boolean {
 /** Canonical text of 4 or 16 network-order bytes (RFC 5952: lower case, longest zero run as `::`). */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+  const groups = Array.from(
+    { length: 8 },
+    (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0),
+  );
   const run = longestZeroRun(groups);
   const hex = (part: readonly number[]): string => part.map((g) => g.toString(16)).join(":");
   if (run.length < 2) return hex(groups);
@@ -189,7 +192,8 @@ export function compareIp(a: string, b: string): number {
 }
 
 /** What kind of address this is, as far as the API cares. */
-export type IpScope = "Global" | "Unspecified" | "Loopback" | "LinkLocal" | "Multicast" | "Broadcast";
+export type IpScope =
+  "Global" | "Unspecified" | "Loopback" | "LinkLocal" | "Multicast" | "Broadcast";
 
 /**
  * Scope of a canonical address. Private and documentation networks count as Global, as they do for

@@ -4,14 +4,15 @@
  * VIPs that come.
  */
 import type { DirectorCompiler, DirectorUpdate, NodeFacts } from "../../compile/model.ts";
-import type { HostReport } from "../../host/reports.ts";
+import { describeStep } from "../../host/apply.ts";
+import type { DesiredAddress } from "../../host/model.ts";
 import type { ApplyResult } from "../../ipvs/apply.ts";
 import type { IpvsStep } from "../../ipvs/steps.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/logger.ts";
 import type { ObjectSource } from "../../source/source.ts";
 import { ConditionLog } from "../condition-log.ts";
-import type { HostChanges, HostKeeper, HostWish, LookUps } from "../host-keeper.ts";
+import type { HostChanges, HostKeeper, LookUps } from "../host-keeper.ts";
 import { ReportLog } from "../report-log.ts";
 import type { PassOutcome, WakeReason } from "../loop.ts";
 import { sameFacts } from "../same-facts.ts";
@@ -83,33 +84,22 @@ export class DirectorAgent {
     if (fresh || reasons.has("host")) host.invalidate();
     const facts = await this.#nodeFacts(compiler.lookUps(objects), signal);
     const state = compiler.compile(objects, facts);
-    const hostPass = await host.plan(this.#hostWish(state), signal);
-    vips.want(hostPass.missing, signal);
-    const before = await hostPass.before(signal);
+    const wish = { desired: state.host, retained: state.retained };
+    const before = await host.before(wish, signal);
+    const exclusive = before.missing.filter((address) => address.exclusive);
+    vips.want(exclusive, state.retained.addresses, signal);
     const countDrains = !reasons.has("objects");
     const result = await this.#tablePass.run({ state, model, fresh, countDrains }, signal);
     this.#noteTable(state, result, clock.monotonicMs() - startedMs, fresh);
-    const after = await hostPass.after(refusedVips(result.applied), signal);
-    this.#noteHost(hostPass.reports, [before, after]);
-    const troubles = result.applied.refused.length + before.failures.length + after.failures.length;
-    this.#settled =
-      troubles === 0 && hostPass.missing.every(({ address }) => vips.mayBind(address));
+    const unserved = refusedVips(result.applied);
+    const mayBind = ({ address, exclusive }: DesiredAddress): boolean =>
+      !unserved.has(address) && (!exclusive || vips.mayBind(address));
+    const after = await host.after(wish, mayBind, signal);
+    this.#noteHost([before, after]);
+    const troubles = [...result.applied.refused, ...before.failures, ...after.failures];
+    this.#settled = troubles.length === 0 && after.missing.every(mayBind);
     this.#programmed = true;
     return { recheckAfterMs: this.#recheckAfter(result, !this.#settled) };
-  }
-
-  #hostWish(state: DirectorUpdate): HostWish {
-    const { retained, withheldAddresses, host } = state;
-    return {
-      desired: host,
-      withheld:
-        retained.addresses.size === 0
-          ? withheldAddresses
-          : new Set([...withheldAddresses, ...retained.addresses]),
-      keepAll: retained.everything,
-      keepSettings: retained.settings,
-      mayBind: (address) => this.#options.vips.mayBind(address.address),
-    };
   }
 
   /** Members keep their identity while nothing changed, so that the compiler can tell. */
@@ -154,13 +144,13 @@ export class DirectorAgent {
     for (const step of plan.steps) log.debug({ step }, "ipvs step");
   }
 
-  #noteHost(reports: readonly HostReport[], changes: readonly HostChanges[]): void {
+  #noteHost(changes: readonly HostChanges[]): void {
     const { log } = this.#options;
     for (const { executed, failures } of changes) {
-      if (executed > 0) log.info({ executed }, "node settings or addresses changed");
+      for (const step of executed) log.info({ step: describeStep(step) }, "node changed");
       for (const detail of failures) log.error({ detail }, "node could not be changed");
     }
-    this.#reports.note(reports);
+    this.#reports.note(changes.flatMap(({ reports }) => reports));
   }
 
   #recheckAfter({ applied, plan }: TablePassResult, incomplete: boolean): number {
@@ -174,6 +164,10 @@ export class DirectorAgent {
   }
 }
 
+/**
+ * VIPs of services that the kernel refused. They stay unbound: such a VIP would answer with whatever
+ * the host itself listens on.
+ */
 function refusedVips({ refused }: ApplyResult): ReadonlySet<string> {
   const vips = new Set<string>();
   for (const { step } of refused) {

@@ -9,6 +9,7 @@ const VIP: DesiredAddress = {
   interfaceName: "eth0",
   exclusive: true,
 };
+const NONE: ReadonlySet<string> = new Set();
 const signal = new AbortController().signal;
 
 function watch(verdicts: (ProbeVerdict | Error)[]) {
@@ -36,7 +37,7 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 describe("VipWatch", () => {
   it("lets a VIP be bound after a silent probe, for a while", async () => {
     const { vips, onVerdict, advance } = watch([{ kind: "free" }]);
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
     expect(vips.mayBind(VIP.address)).toBe(false);
     await settle();
     expect(onVerdict).toHaveBeenCalledTimes(1);
@@ -47,21 +48,21 @@ describe("VipWatch", () => {
 
   it("does not ask again while it waits or knows", async () => {
     const { vips, asked } = watch([{ kind: "free" }]);
-    vips.want([VIP], signal);
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
+    vips.want([VIP], NONE, signal);
     await settle();
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
     expect(asked).toEqual([VIP.address]);
   });
 
   it("reports an occupied VIP, also while it asks again", async () => {
     const taken = { kind: "occupied", macAddress: "02:00:00:00:00:01" } as const;
     const { vips, asked, advance } = watch([taken, { kind: "free" }]);
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
     await settle();
     expect(vips.occupied()).toEqual(new Map([[VIP.address, taken.macAddress]]));
     advance(1001);
-    vips.want([VIP], signal);
+    vips.want([], new Set([VIP.address]), signal);
     expect(vips.occupied().size).toBe(1);
     await settle();
     expect(asked).toHaveLength(2);
@@ -71,19 +72,19 @@ describe("VipWatch", () => {
 
   it("does not bind when the probe itself fails, and asks again later", async () => {
     const { vips, advance } = watch([new Error("no such device"), { kind: "free" }]);
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
     await settle();
     expect(vips.mayBind(VIP.address)).toBe(false);
     advance(1001);
-    vips.want([VIP], signal);
+    vips.want([VIP], NONE, signal);
     await settle();
     expect(vips.mayBind(VIP.address)).toBe(true);
   });
 
   it("forgets a VIP that is no longer wanted", async () => {
     const { vips, onVerdict } = watch([{ kind: "free" }]);
-    vips.want([VIP], signal);
-    vips.want([], signal);
+    vips.want([VIP], NONE, signal);
+    vips.want([], NONE, signal);
     await settle();
     expect(onVerdict).not.toHaveBeenCalled();
     expect(vips.mayBind(VIP.address)).toBe(false);

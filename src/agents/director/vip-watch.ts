@@ -47,7 +47,13 @@ export const DEFAULT_VIP_WATCH: VipWatchLimits = {
 type Entry =
   | { readonly kind: "waiting" | "probing" }
   | { readonly kind: "free" | "failed"; readonly untilMs: number }
-  | { readonly kind: "occupied"; readonly macAddress: string; readonly untilMs: number };
+  | {
+      readonly kind: "occupied";
+      readonly macAddress: string;
+      readonly untilMs: number;
+      /** What to ask for again. */
+      readonly address: DesiredAddress;
+    };
 
 export class VipWatch {
   readonly #options: VipWatchOptions;
@@ -62,17 +68,20 @@ export class VipWatch {
   }
 
   /**
-   * Says which addresses are wanted and not bound. Starts probes for those without a fresh verdict
-   * and forgets all others.
+   * Says which addresses are wanted and not bound. Starts probes for those without a fresh verdict.
+   * @param refused addresses that are not wanted only because they are occupied: asked for again
+   *   from time to time; everything else is forgotten
    */
-  want(missing: readonly DesiredAddress[], signal: AbortSignal): void {
-    const wanted = new Set(missing.map((m) => m.address));
-    for (const address of this.#entries.keys()) {
-      if (!wanted.has(address)) this.#entries.delete(address);
+  want(missing: readonly DesiredAddress[], refused: ReadonlySet<string>, signal: AbortSignal): void {
+    const wanted = new Map(missing.map((m) => [m.address, m]));
+    for (const [address, entry] of this.#entries) {
+      if (wanted.has(address)) continue;
+      if (entry.kind === "occupied" && refused.has(address)) wanted.set(address, entry.address);
+      else this.#entries.delete(address);
     }
     this.#queue = this.#queue.filter((q) => wanted.has(q.address));
     const now = this.#options.clock.monotonicMs();
-    for (const address of missing) {
+    for (const address of wanted.values()) {
       const entry = this.#entries.get(address.address);
       if (entry !== undefined && (!("untilMs" in entry) || entry.untilMs > now)) continue;
       // An occupied address stays occupied until the new probe has said otherwise.
@@ -123,7 +132,7 @@ export class VipWatch {
       entry =
         verdict.kind === "free"
           ? { kind: "free", untilMs: clock.monotonicMs() + this.#limits.freeForMs }
-          : { ...verdict, untilMs: clock.monotonicMs() + this.#limits.recheckMs };
+          : { ...verdict, address, untilMs: clock.monotonicMs() + this.#limits.recheckMs };
       if (verdict.kind === "occupied") {
         log.warn(
           { address: address.address, macAddress: verdict.macAddress },

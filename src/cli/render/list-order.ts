@@ -1,6 +1,11 @@
 /** The order in which people expect a table: that of `ipvsadm`. */
 import { compareIp } from "../../lib/ip-address.ts";
-import type { ObservedService, ObservedTable, Protocol, ServiceIdentity } from "../../ipvs/model.ts";
+import type {
+  ObservedService,
+  ObservedTable,
+  Protocol,
+  ServiceIdentity,
+} from "../../ipvs/model.ts";
 
 const PROTOCOL_RANK: Readonly<Record<Protocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
 

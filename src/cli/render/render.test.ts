@@ -49,7 +49,14 @@ describe("renderIpvsadm", () => {
   it.each([
     {
       name: "writes NAT with a weight and keeps thresholds",
-      world: observed(PLAIN, { ...SERVER, port: 8080, method: "NAT", weight: 5, upperThreshold: 9, lowerThreshold: 4 }),
+      world: observed(PLAIN, {
+        ...SERVER,
+        port: 8080,
+        method: "NAT",
+        weight: 5,
+        upperThreshold: 9,
+        lowerThreshold: 4,
+      }),
       lines: ["-A -t 10.0.0.1:80 -s wlc", "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 5 -x 9 -y 4"],
     },
     {
@@ -66,7 +73,12 @@ describe("renderIpvsadm", () => {
       name: "writes a mark service with GUE tunnels",
       world: observed(
         { ...PLAIN, identity: { kind: "mark", family: "IPv4", mark: 7 }, scheduler: "rr" },
-        { ...SERVER, port: 0, method: "TUN", tunnel: { type: "GUE", port: 6080, checksum: "Checksum" } },
+        {
+          ...SERVER,
+          port: 0,
+          method: "TUN",
+          tunnel: { type: "GUE", port: 6080, checksum: "Checksum" },
+        },
       ),
       lines: [
         "-A -f 7 -s rr",
@@ -77,7 +89,13 @@ describe("renderIpvsadm", () => {
       name: "writes IPv6 in brackets",
       world: observed({
         ...PLAIN,
-        identity: { kind: "address", family: "IPv6", protocol: "TCP", address: "2001:db8::1", port: 80 },
+        identity: {
+          kind: "address",
+          family: "IPv6",
+          protocol: "TCP",
+          address: "2001:db8::1",
+          port: 80,
+        },
         persistence: { timeoutSeconds: 60, mask: 64 },
       }),
       lines: ["-A -t [2001:db8::1]:80 -s wlc -p 60 -M 64"],
@@ -89,7 +107,10 @@ describe("renderIpvsadm", () => {
   it("lists addresses before marks and orders real servers by address", () => {
     const mark = observed({ ...PLAIN, identity: { kind: "mark", family: "IPv4", mark: 1 } });
     const text = renderIpvsadm(
-      table(mark, observed(PLAIN, { ...SERVER, address: "10.1.0.10" }, { ...SERVER, address: "10.1.0.9" })),
+      table(
+        mark,
+        observed(PLAIN, { ...SERVER, address: "10.1.0.10" }, { ...SERVER, address: "10.1.0.9" }),
+      ),
     );
     expect(text.split("\n").map((l) => l.split(" ").slice(0, 5).join(" "))).toEqual([
       "-A -t 10.0.0.1:80 -s wlc",
