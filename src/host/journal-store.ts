@@ -3,7 +3,7 @@
  * flushed and renamed, so that a reader sees either. Callers hold the journal lock (`lock.ts`)
  * from the read to the write; a mere look needs none.
  */
-import { mkdir, open, readFile, readlink, rename, stat } from "node:fs/promises";
+import { mkdir, open, readFile, readlink, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { toError } from "../lib/errors.ts";
 import { JournalError } from "./errors.ts";
@@ -75,6 +75,7 @@ export class JournalStore {
    * @throws JournalError when the file system refuses
    */
   async save(journal: NodeJournal): Promise<boolean> {
+    if (sameJournal(journal, EMPTY_JOURNAL) && (await this.#stamp()) === undefined) return false;
     const { loaded } = this.#cached ?? {};
     const unchanged = loaded?.origin === "file" && sameJournal(loaded.journal, journal);
     if (unchanged && this.#cached?.stamp === (await this.#stamp())) return false;
@@ -86,6 +87,12 @@ export class JournalStore {
     const stamp = await this.#stamp();
     this.#cached = stamp === undefined ? undefined : { stamp, loaded: { journal, origin: "file" } };
     return true;
+  }
+
+  /** Deletes the file: after a clean-up nothing of ours is left to remember. */
+  async remove(): Promise<void> {
+    this.#cached = undefined;
+    await rm(this.path, { force: true });
   }
 
   /**

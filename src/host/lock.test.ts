@@ -21,7 +21,7 @@ describe("acquireRole", () => {
     const second = new NodeLocks({ namespace }).acquireRole("director", signal);
     await expect(second).rejects.toThrow(LockHeldError);
     await expect(second).rejects.toMatchObject({
-      code: "LVS_JOURNAL",
+      code: "LVS_LOCK_HELD",
       holder: { pid: 4711, role: "director" },
     });
   });

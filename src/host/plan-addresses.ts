@@ -32,12 +32,13 @@ function placeKey({ address, interfaceName }: Place): string {
   return `${address} ${interfaceName}`;
 }
 
-/** Whether one of ours, of this owner, is bound although nobody may touch it now. */
-export function holdsWithheld(input: HostPlanInput): boolean {
-  if (input.withheld === undefined || input.withheld.size === 0) return false;
+/** Whether an address of this owner is bound that may not be taken away now. */
+export function holdsRetained(input: HostPlanInput): boolean {
+  const { retained } = input;
+  if (retained === undefined || retained.addresses.size === 0) return false;
   const planner = new AddressPlanner(input, false);
   return input.observed.addresses.some(
-    (a) => input.withheld?.has(a.address) === true && planner.isMine(a),
+    (a) => retained.addresses.has(a.address) && planner.isMine(a),
   );
 }
 
@@ -48,7 +49,7 @@ export function planAddresses(input: HostPlanInput, unmet: boolean): AddressPlan
     (a, b) => compareIp(a.address, b.address) || (placeKey(a) < placeKey(b) ? -1 : 1),
   );
   for (const address of desired) planner.want(address);
-  planner.releaseOthers();
+  if (input.retained?.everything !== true) planner.releaseOthers();
   return planner.result();
 }
 
@@ -81,7 +82,7 @@ class AddressPlanner {
     const key = placeKey(wanted);
     if (this.#wanted.has(key)) return;
     this.#wanted.add(key);
-    if (this.#isWithheld(wanted)) return;
+    if (this.#isRetained(wanted)) return;
     const [first, ...others] = this.#observed.get(key) ?? [];
     if (first === undefined) this.#addMissing(wanted);
     else this.#use(wanted, [first, ...others].find(isHostAddress) ?? first);
@@ -114,8 +115,8 @@ class AddressPlanner {
     };
   }
 
-  #isWithheld({ address }: Place): boolean {
-    return this.#input.withheld?.has(address) === true;
+  #isRetained({ address }: Place): boolean {
+    return this.#input.retained?.addresses.has(address) === true;
   }
 
   #isOurs(address: ObservedAddress, record: AddressRecord | undefined): boolean {
@@ -125,15 +126,13 @@ class AddressPlanner {
 
   #addMissing(wanted: DesiredAddress): void {
     const key = placeKey(wanted);
+    this.#missing.push(wanted);
     if (this.#unmet && !wanted.exclusive && wanted.family === "IPv4") {
       const text = `${key} is not added: this node would answer ARP for it`;
       this.#report("address-blocked", wanted, text);
       return;
     }
-    if (wanted.exclusive) {
-      this.#missing.push(wanted);
-      if (this.#input.mayBind?.(wanted) === false) return;
-    }
+    if (this.#input.mayBind?.(wanted) === false) return;
     const { owner } = this.#input;
     const record = this.#book.get(key);
     if (record?.confirmed === true && record.owners.includes(owner)) {
@@ -165,7 +164,7 @@ class AddressPlanner {
   }
 
   #releaseObserved(key: string, address: ObservedAddress): void {
-    if (this.#isWithheld(address) || !isHostAddress(address)) return;
+    if (this.#isRetained(address) || !isHostAddress(address)) return;
     const record = this.#book.get(key);
     if (this.isMine(address)) {
       this.#take(address, record);

@@ -9,10 +9,23 @@ export interface HostPlanInput {
   /** Must hold a value (or undefined) for each of `keysToObserve(desired, journal)`. */
   readonly observed: ObservedHost;
   readonly journal: NodeJournal;
-  /** Addresses to be neither added nor removed; while one of ours is bound its settings stay. */
-  readonly withheld?: ReadonlySet<string>;
-  /** Whether the network was asked about an exclusive address and is silent. Default: it was. */
+  /** Default: nothing is retained. */
+  readonly retained?: HostRetention;
+  /**
+   * Whether an address that is not bound may be now: the network was asked and is silent, the
+   * table is there. Default: it may.
+   */
   readonly mayBind?: (address: DesiredAddress) => boolean;
+}
+
+/** What stays as it is although the desired state does not have it. */
+export interface HostRetention {
+  /** Nothing at all is removed or restored. */
+  readonly everything: boolean;
+  /** Addresses neither added nor removed. While one of ours is bound, settings stay too. */
+  readonly addresses: ReadonlySet<string>;
+  /** No sysctl is restored and no device taken down. */
+  readonly settings: boolean;
 }
 
 /** Records before the steps, and after all of them have succeeded. */

@@ -14,26 +14,24 @@ import {
   type SysctlKey,
   sysctlId,
 } from "./model.ts";
-import { holdsWithheld, planAddresses } from "./plan-addresses.ts";
+import { holdsRetained, planAddresses } from "./plan-addresses.ts";
 import type { HostPlanInput } from "./plan-input.ts";
 import { planLinks } from "./plan-links.ts";
 import { planSysctls } from "./plan-sysctls.ts";
 import type { HostReport } from "./reports.ts";
 import { partnerOf } from "./sysctl-semantics.ts";
 
-export type { HostPlanInput } from "./plan-input.ts";
+export type { HostPlanInput, HostRetention } from "./plan-input.ts";
 
 export interface HostPlan {
-  /** In order: devices and settings, unwanted VIPs off | wanted VIPs on, restored settings. */
+  /** In order: devices, settings, unwanted VIPs off, wanted VIPs on, what nobody needs restored. */
   readonly steps: readonly HostStep[];
-  /** A director programs its table after so many steps: unwanted VIPs are gone, new ones not there. */
-  readonly tableAfter: number;
   /** To be stored before the first step. */
   readonly journal: NodeJournal;
   /** To be stored once every step has succeeded. */
   readonly settled: NodeJournal;
   readonly reports: readonly HostReport[];
-  /** Exclusive addresses that are not bound, whether `mayBind` lets them or not. */
+  /** Wanted addresses that were not there, whether the steps add them or not. */
   readonly missing: readonly DesiredAddress[];
 }
 
@@ -45,12 +43,16 @@ export const NOTHING_DESIRED: DesiredHost = { addresses: [], sysctls: [], links:
  * taken back; a setting only when no owner needs it and it still has a value of ours.
  */
 export function planHost(input: HostPlanInput): HostPlan {
-  const holding = holdsWithheld(input);
+  const { retained } = input;
+  const holding =
+    retained?.everything === true || retained?.settings === true || holdsRetained(input);
   const links = planLinks(input, holding);
   const sysctls = planSysctls(input, { appearing: links.appearing, holding });
   const addresses = planAddresses(input, sysctls.unmet);
-  const beforeTable = [...links.up, ...sysctls.set, ...addresses.remove];
-  const afterTable = [
+  const steps = [
+    ...links.up,
+    ...sysctls.set,
+    ...addresses.remove,
     ...addresses.add,
     ...addresses.removeMoved,
     ...sysctls.restore,
@@ -63,8 +65,7 @@ export function planHost(input: HostPlanInput): HostPlan {
     addresses: addresses.records[stage],
   });
   return {
-    steps: [...beforeTable, ...afterTable],
-    tableAfter: beforeTable.length,
+    steps,
     journal: journalOf("journal"),
     settled: journalOf("settled"),
     reports: [...links.reports, ...sysctls.reports, ...addresses.reports],
