@@ -34,6 +34,8 @@ export interface DirectorOptions {
   readonly table: TableKeeper;
   readonly host: HostKeeper;
   readonly vips: VipWatch;
+  /** Tells the network that a VIP is here now; takes its time in the background. */
+  readonly announce: (address: DesiredAddress) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly nodeName: string;
@@ -95,6 +97,7 @@ export class DirectorAgent {
     const mayBind = ({ address, exclusive }: DesiredAddress): boolean =>
       !unserved.has(address) && (!exclusive || vips.mayBind(address));
     const after = await host.after(wish, mayBind, signal);
+    this.#announce(after);
     this.#noteHost([before, after]);
     const troubles = [...result.applied.refused, ...before.failures, ...after.failures];
     this.#settled = troubles.length === 0 && after.missing.every(mayBind);
@@ -142,6 +145,12 @@ export class DirectorAgent {
       log.info(fields, "table changed");
     }
     for (const step of plan.steps) log.debug({ step }, "ipvs step");
+  }
+
+  #announce({ executed }: HostChanges): void {
+    for (const step of executed) {
+      if (step.op === "add-address" && step.address.exclusive) this.#options.announce(step.address);
+    }
   }
 
   #noteHost(changes: readonly HostChanges[]): void {
