@@ -47,8 +47,8 @@ function compareAddresses(a: string, b: string): number {
   return compareIp(a, b);
 }
 
-/** Value of an address that is known to be canonical. */
-function ipv4Value(text: string): number {
+/** Value of an IPv4 address that is known to be canonical, 0 to 2^32 - 1. */
+export function ipv4Value(text: string): number {
   let value = 0;
   let part = 0;
   for (let i = 0; i < text.length; i++) {
