@@ -156,6 +156,14 @@ class Play {
     return plan.steps.length;
   }
 
+  /** Steps that the owner would need to get back what it wants. */
+  repairs(owner: HostOwner, desired: DesiredHost): readonly HostStep[] {
+    const observed = this.observe(desired);
+    // Without the journal: what the other agent wants of the same setting is not the question.
+    const { steps } = planHost({ owner, desired, observed, journal: EMPTY_JOURNAL });
+    return steps.filter(({ op }) => ["set-sysctl", "link-up", "add-address"].includes(op));
+  }
+
   observe(desired: DesiredHost): ObservedHost {
     return this.world.observe(keysToObserve(desired, this.journal));
   }
@@ -312,6 +320,37 @@ describe("planHost", TIMEOUT, () => {
     );
   });
 
+  it("never takes back what the other agent needs, with or without the journal", () => {
+    const others = fc.array(
+      fc.record({
+        owner: fc.constant("director" as const),
+        desired: fc.oneof(directorWish, fc.constant(NOTHING_DESIRED)),
+        crashAfter: crash,
+      }),
+    );
+    const lost = fc.boolean();
+    fc.assert(
+      fc.property(
+        initialWorld,
+        realServerWish,
+        others,
+        lost,
+        (initial, desired, passes, isLost) => {
+          const play = new Play(makeWorld({ ...initial, marks: true }));
+          play.pass({ owner: "realserver", desired, crashAfter: undefined });
+          const bound = boundBy(play, "realserver");
+          if (isLost) play.journal = EMPTY_JOURNAL;
+          for (const other of passes) {
+            play.pass(other);
+            expect(boundBy(play, "realserver")).toEqual(bound);
+            if (!isLost) expect(play.repairs("realserver", desired)).toEqual([]);
+          }
+        },
+      ),
+      RUNS,
+    );
+  });
+
   it("keeps ARP silent at every step while a VIP of ours is on a quiet device", () => {
     const passes = fc.array(
       fc.record({
@@ -353,6 +392,11 @@ interface Silence {
 function neededFor(vip: string, s: Silence): readonly string[] {
   if (!s.wantedVips.has(vip)) return s.silentBefore;
   return s.bound.has(vip) ? s.silentBefore.filter((d) => s.wanted.includes(d)) : s.wanted;
+}
+
+function boundBy(play: Play, owner: HostOwner): readonly string[] {
+  const { addresses } = play.observe(NOTHING_DESIRED);
+  return addresses.filter((a) => a.markedBy === owner).map((a) => a.address);
 }
 
 function quietVips(play: Play): ReadonlySet<string> {
