@@ -17,7 +17,8 @@ export interface Refusal {
 
 interface Claimant {
   readonly key: ObjectKey;
-  readonly order: string;
+  /** Creation time; empty = from a manifest, before all others. */
+  readonly created: string;
   readonly namespace: string;
   readonly directorGroupName: string;
   readonly ports: readonly Port[];
@@ -67,7 +68,7 @@ export class Claims {
     for (const name of this.#touched) {
       const group = this.#groups.get(name);
       if (group === undefined) continue;
-      group.sort((a, b) => compareText(a.order, b.order));
+      group.sort(compareSeniority);
       const refusals = name.startsWith("mark ")
         ? settleMark(name, group)
         : settleAddress(name, group);
@@ -115,10 +116,14 @@ function claimedNames({ spec }: VirtualService): readonly string[] {
 }
 
 function toClaimant(service: VirtualService): Claimant {
-  const { namespace, name, creationTimestamp = "" } = service.metadata;
+  const { namespace, creationTimestamp: created = "" } = service.metadata;
   const { directorGroupName, ports } = service.spec;
-  const order = `${creationTimestamp} ${namespace}/${name}`;
-  return { key: objectKey(service), order, namespace, directorGroupName, ports };
+  return { key: objectKey(service), created, namespace, directorGroupName, ports };
+}
+
+/** Oldest first; the keys of one kind sort by namespace and name. */
+function compareSeniority(a: Claimant, b: Claimant): number {
+  return compareText(a.created, b.created) || compareText(a.key, b.key);
 }
 
 function settleMark(name: string, group: readonly Claimant[]): ReadonlyMap<ObjectKey, Refusal> {

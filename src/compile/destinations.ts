@@ -32,34 +32,51 @@ const NO_PROBLEMS: readonly Problem[] = [];
 /** @param servers of one address family, in the order of the spec */
 export function makeDestinations(servers: readonly Server[], frontend: Frontend): Destinations {
   const problems: Problem[] = [];
-  const accepted: { server: Server; port: number }[] = [];
+  const candidates: Candidate[] = [];
   for (const server of servers) {
     const port = destinationPort(server, frontend);
-    if (typeof port === "number") accepted.push({ server, port });
-    else problems.push(unsupported(`${server.title}: ${port}`));
-  }
-  const weights = weightsOf(accepted.map(({ server }) => server));
-  const byEndpoint = new Map<string, { first: Server; destination: Destination }>();
-  accepted.forEach(({ server, port }, i) => {
-    const endpoint = formatEndpoint(server.address, port);
-    const weight = weights[i] ?? 0;
-    const known = byEndpoint.get(endpoint);
-    if (known === undefined) {
-      byEndpoint.set(endpoint, { first: server, destination: toDestination(server, port, weight) });
-    } else if (server.share !== undefined && server.backend !== known.first.backend) {
-      const sum = addWeights(known.destination.weight, weight);
-      byEndpoint.set(endpoint, { ...known, destination: { ...known.destination, weight: sum } });
+    if (typeof port === "number") {
+      candidates.push({ server, destination: toDestination(server, port) });
     } else {
-      problems.push(twice(known.first, server, endpoint));
+      problems.push(unsupported(`${server.title}: ${port}`));
     }
-  });
-  const destinations = [...byEndpoint.values()].map(({ destination }) => destination);
-  if (destinations.length > 1) destinations.sort(compareDestinations);
+  }
+  const shared = candidates.some(({ server }) => server.share !== undefined);
+  const destinations = inOrderOnce(shared ? withShares(candidates) : candidates, problems);
   return {
     destinations:
       frontend.scheduler === "sh" ? forSourceHash(destinations, problems) : destinations,
     problems: problems.length === 0 ? NO_PROBLEMS : problems,
   };
+}
+
+interface Candidate {
+  readonly server: Server;
+  readonly destination: Destination;
+}
+
+/** Sorts, and makes one of the candidates that turn out to be one destination. */
+function inOrderOnce(candidates: Candidate[], problems: Problem[]): readonly Destination[] {
+  // The sort is stable, so of equal ones the first of the spec comes first.
+  candidates.sort((a, b) => compareDestinations(a.destination, b.destination));
+  const once: Candidate[] = [];
+  for (const candidate of candidates) {
+    const last = once.at(-1);
+    if (last === undefined || compareDestinations(last.destination, candidate.destination) !== 0) {
+      once.push(candidate);
+    } else if (inOtherShare(last.server, candidate.server)) {
+      const weight = addWeights(last.destination.weight, candidate.destination.weight);
+      once[once.length - 1] = { ...last, destination: { ...last.destination, weight } };
+    } else {
+      problems.push(twice(last, candidate));
+    }
+  }
+  return once.map(({ destination }) => destination);
+}
+
+/** A server in two backends gets from both; in one backend it is a mistake. */
+function inOtherShare(a: Server, b: Server): boolean {
+  return b.share !== undefined && a.backend !== b.backend;
 }
 
 /** Port of the destination, or why the server cannot have one. */
@@ -84,29 +101,33 @@ function destinationPort(server: Server, frontend: Frontend): number | string {
   return wanted;
 }
 
-function weightsOf(servers: readonly Server[]): readonly number[] {
-  if (servers.every(({ share }) => share === undefined)) return servers.map((s) => s.weight);
+/** Weights by the shares of the backends in place of those of the servers. */
+function withShares(candidates: readonly Candidate[]): Candidate[] {
   const totals = new Map<number, number>();
-  for (const { backend, weight } of servers) {
-    totals.set(backend, (totals.get(backend) ?? 0) + weight);
+  for (const { server } of candidates) {
+    totals.set(server.backend, (totals.get(server.backend) ?? 0) + server.weight);
   }
-  return kernelWeights(
-    servers.map(({ share = 0, weight, backend }) => ({
+  const weights = kernelWeights(
+    candidates.map(({ server: { share = 0, weight, backend } }) => ({
       share,
       weight,
       total: totals.get(backend) ?? 0,
     })),
   );
+  return candidates.map(({ server, destination }, i) => ({
+    server,
+    destination: { ...destination, weight: weights[i] ?? 0 },
+  }));
 }
 
-function toDestination(server: Server, port: number, weight: number): Destination {
+function toDestination(server: Server, port: number): Destination {
   const { method } = server.forwarding;
   return {
     family: server.family,
     address: server.address,
     port,
     method,
-    weight,
+    weight: server.weight,
     upperThreshold: server.upperThreshold,
     lowerThreshold: server.lowerThreshold,
     tunnel: method === "TUN" ? IPIP : undefined,
@@ -128,7 +149,8 @@ function forSourceHash(
   return destinations.map((destination, i) => ({ ...destination, weight: fitted[i] ?? 0 }));
 }
 
-function twice(first: Server, second: Server, endpoint: string): Problem {
+function twice({ server: first, destination }: Candidate, { server: second }: Candidate): Problem {
+  const endpoint = formatEndpoint(destination.address, destination.port);
   const both = first.title === second.title ? "twice" : `also as ${second.title}`;
   return unsupported(
     `${first.title}: ${endpoint} is listed ${both}, and only the first counts; remove one`,

@@ -28,10 +28,7 @@ export class DirectorOutput {
   /** Puts the object's newest result in place of the one before; undefined = the object is gone. */
   put(key: ObjectKey, compiled: CompiledVirtualService | undefined): void {
     const before = this.#compiled.get(key);
-    const keep = new Set(compiled?.services.map(([serviceKey]) => serviceKey));
-    for (const [serviceKey] of before?.services ?? []) {
-      if (!keep.has(serviceKey)) this.#removeService(serviceKey, key);
-    }
+    if (before !== undefined) this.#removeServices(before, compiled);
     if (compiled === undefined) this.#compiled.delete(key);
     else this.#compiled.set(key, compiled);
     for (const [serviceKey, service] of compiled?.services ?? []) {
@@ -73,6 +70,14 @@ export class DirectorOutput {
       withheldAddresses: this.#host.withheldAddresses(),
       retained: this.#retention(set),
     };
+  }
+
+  /** Takes out what the newer result no longer has. */
+  #removeServices(before: CompiledVirtualService, after: CompiledVirtualService | undefined): void {
+    const keep = new Set(after?.services.map(([serviceKey]) => serviceKey));
+    for (const [serviceKey] of before.services) {
+      if (!keep.has(serviceKey)) this.#removeService(serviceKey, before.key);
+    }
   }
 
   #putService(

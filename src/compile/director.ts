@@ -80,7 +80,7 @@ class Compiler implements DirectorCompiler {
             unreadableServers: this.#unreadableServers,
           });
     this.#output.put(key, compiled);
-    this.#restated.add(key);
+    this.#restate(key);
   }
 
   /** Conditions of an object: its own, with those of a refused newer version before them. */
@@ -133,12 +133,16 @@ class Compiler implements DirectorCompiler {
   }
 
   #takeServices({ removed, added }: Difference<VirtualService>): void {
-    const newVersions = new Map(added.map((service) => [objectKey(service), service]));
+    // Where nothing was removed, nothing is a newer version of anything.
+    const newVersions = new Map<ObjectKey, VirtualService>();
+    if (removed.length > 0)
+      for (const service of added) newVersions.set(objectKey(service), service);
+    const alike = new Set<ObjectKey>();
     for (const service of removed) {
       const key = objectKey(service);
       const next = newVersions.get(key);
-      if (next === undefined || !claimsAlike(service, next)) this.#claims.remove(service);
-      else newVersions.delete(key);
+      if (next !== undefined && claimsAlike(service, next)) alike.add(key);
+      else this.#claims.remove(service);
       this.#references.remove(service);
       this.#lookUps.removeService(service);
       this.#services.delete(key);
@@ -146,7 +150,7 @@ class Compiler implements DirectorCompiler {
     }
     for (const service of added) {
       const key = objectKey(service);
-      if (newVersions.has(key)) this.#claims.add(service);
+      if (!alike.has(key)) this.#claims.add(service);
       this.#references.add(service);
       this.#lookUps.addService(service);
       this.#services.set(key, service);

@@ -7,14 +7,12 @@ import type { AddressesToLookUp } from "./model.ts";
 export const addressesToLookUp: AddressesToLookUp = ({ virtualServices, realServers }) => {
   const addresses = new Set(realServers.map(({ spec }) => spec.address));
   for (const service of virtualServices) {
-    for (const address of inlineAddresses(service)) addresses.add(address);
+    for (const { servers } of service.spec.backends) {
+      if (servers !== undefined) for (const { address } of servers) addresses.add(address);
+    }
   }
   return addresses;
 };
-
-function inlineAddresses({ spec }: VirtualService): readonly string[] {
-  return spec.backends.flatMap(({ servers = [] }) => servers.map(({ address }) => address));
-}
 
 /** The same, kept up to date object by object. */
 export class LookUps {
@@ -35,11 +33,15 @@ export class LookUps {
   }
 
   addService(service: VirtualService): void {
-    for (const address of inlineAddresses(service)) this.#add(address);
+    for (const { servers } of service.spec.backends) {
+      if (servers !== undefined) for (const { address } of servers) this.#add(address);
+    }
   }
 
   removeService(service: VirtualService): void {
-    for (const address of inlineAddresses(service)) this.#remove(address);
+    for (const { servers } of service.spec.backends) {
+      if (servers !== undefined) for (const { address } of servers) this.#remove(address);
+    }
   }
 
   addRealServer(server: RealServer): void {

@@ -11,6 +11,7 @@ import {
   prefixContains,
   type IpPrefix,
 } from "../lib/ip-address.ts";
+import { ipv4Value } from "../ipvs/order.ts";
 import type { Server } from "./backends.ts";
 import type { NodeFacts } from "./model.ts";
 import type { Problem } from "./problems.ts";
@@ -177,9 +178,4 @@ function connectedNetworks(
       Number(b.link.up) - Number(a.link.up) ||
       a.link.index - b.link.index,
   );
-}
-
-/** Value of an IPv4 address that is known to be canonical. */
-function ipv4Value(address: string): number {
-  return address.split(".").reduce((value, part) => value * 256 + Number(part), 0);
 }

@@ -76,6 +76,7 @@ export class RealServerIndex {
 
   /** The RealServer of the namespace that has the address; of several the first by name. */
   withAddress(namespace: string, address: string): RealServer | undefined {
+    if (this.#byName.size === 0) return undefined;
     let first: RealServer | undefined;
     for (const server of this.#byAddress.get(at(namespace, address))) {
       if (first === undefined || server.metadata.name < first.metadata.name) first = server;
@@ -91,10 +92,12 @@ export class ReferenceIndex {
   readonly #others = new SetMap<string>();
 
   add(service: VirtualService): void {
+    if (!refersToObjects(service)) return;
     for (const { map, key } of this.#places(service)) map.add(key, objectKey(service));
   }
 
   remove(service: VirtualService): void {
+    if (!refersToObjects(service)) return;
     for (const { map, key } of this.#places(service)) map.delete(key, objectKey(service));
   }
 
@@ -116,6 +119,10 @@ export class ReferenceIndex {
       yield key === undefined ? { map: this.#others, key: namespace } : { map: this.#byLabel, key };
     }
   }
+}
+
+function refersToObjects({ spec }: VirtualService): boolean {
+  return spec.backends.some(({ realServers }) => realServers !== undefined);
 }
 
 function labelKeys(server: RealServer): readonly string[] {

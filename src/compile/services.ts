@@ -72,11 +72,11 @@ export function buildServices(
       persistence: persistenceOf(spec, family),
       addresses: addresses.filter(({ ip }) => ipFamily(ip) === family),
       servers: servers.filter((server) => server.family === family),
+      services,
       problems,
     };
-    const built =
-      spec.firewallMark === undefined ? addressServices(context) : [markService(context)];
-    for (const desired of built) services.push([serviceKey(desired.service.identity), desired]);
+    if (spec.firewallMark === undefined) addAddressServices(context);
+    else add(context, markService(context));
   }
   return { services, problems };
 }
@@ -88,10 +88,15 @@ interface FamilyContext {
   readonly persistence: Persistence | undefined;
   readonly addresses: readonly GrantedAddress[];
   readonly servers: readonly Server[];
+  readonly services: (readonly [ServiceKey, DesiredService])[];
   readonly problems: Problem[];
 }
 
-function* addressServices(context: FamilyContext): Generator<DesiredService> {
+function add({ services }: FamilyContext, desired: DesiredService): void {
+  services.push([serviceKey(desired.service.identity), desired]);
+}
+
+function addAddressServices(context: FamilyContext): void {
   const { spec, addresses, problems } = context;
   for (const port of spec.ports) {
     const holders = addresses.filter(({ ports }) => ports.includes(port));
@@ -110,7 +115,7 @@ function* addressServices(context: FamilyContext): Generator<DesiredService> {
       problems.push(...made.problems);
       for (const { ip } of holders) {
         const service = makeService(identityOf(ip, port.protocol, number), context, onePacket);
-        yield { service, destinations: made.destinations, drain: spec.drain };
+        add(context, { service, destinations: made.destinations, drain: spec.drain });
       }
     }
   }
