@@ -11,6 +11,13 @@ export default defineConfig({
       },
       {
         test: {
+          name: "native",
+          include: ["test/native/**/*.test.ts"],
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: "kernel",
           include: ["test/kernel/**/*.test.ts"],
           pool: "threads",

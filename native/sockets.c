@@ -75,6 +75,9 @@ static bool is_allowed_ether_type(int ether_type) {
   return false;
 }
 
+// Ethernet has 6; 8 is the most that the kernel's structures hold.
+static bool is_link_address(size_t length) { return length >= 1 && length <= 8; }
+
 static int close_with(int fd, int result) {
   close(fd);
   return result;
@@ -178,7 +181,7 @@ int lvs_send_link(int fd, int domain, const uint8_t *data, size_t length,
   if (domain != AF_PACKET) return -EOPNOTSUPP;
   if (!is_allowed_ether_type(target->ether_type)) return -EPROTONOSUPPORT;
   if (length == 0 || target->interface_index <= 0) return -EINVAL;
-  if (target->address_length > sizeof(address.sll_addr)) return -EINVAL;
+  if (!is_link_address(target->address_length)) return -EINVAL;
   address.sll_protocol = htons((uint16_t)target->ether_type);
   address.sll_ifindex = target->interface_index;
   address.sll_halen = (unsigned char)target->address_length;
@@ -208,7 +211,7 @@ int lvs_join_multicast(int fd, int domain, int interface_index, const uint8_t *a
                        size_t address_length) {
   struct packet_mreq request = {.mr_ifindex = interface_index, .mr_type = PACKET_MR_MULTICAST};
   if (domain != AF_PACKET) return -EOPNOTSUPP;
-  if (interface_index <= 0 || address_length > sizeof(request.mr_address)) return -EINVAL;
+  if (interface_index <= 0 || !is_link_address(address_length)) return -EINVAL;
   request.mr_alen = (unsigned short)address_length;
   memcpy(request.mr_address, address, address_length);
   int result = setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request));

@@ -94,11 +94,13 @@ export function decodeError(message: NetlinkMessage): KernelAnswer {
   if (payload.length < 4 + NLMSG_HEADER_BYTES) {
     throw new WireFormatError("nlmsgerr", `${payload.length} bytes without the request's header`);
   }
-  const requestBytes = view.getUint32(4, HOST_LITTLE_ENDIAN);
   // An error without CAP_ACK repeats the whole request; a success never does.
   const repeated = errno !== 0 && (flags & NLM_F_CAPPED) === 0;
-  const start = 4 + (repeated ? align4(requestBytes) : NLMSG_HEADER_BYTES);
-  return { errno, ...readExtAck(message, start) };
+  const requestBytes = repeated ? view.getUint32(4, HOST_LITTLE_ENDIAN) : NLMSG_HEADER_BYTES;
+  if (requestBytes > payload.length - 4) {
+    throw new WireFormatError("nlmsgerr", `a request of ${requestBytes} bytes in the answer`);
+  }
+  return { errno, ...readExtAck(message, 4 + align4(requestBytes)) };
 }
 
 /** Reads NLMSG_DONE; one without a status is a success. @throws WireFormatError */

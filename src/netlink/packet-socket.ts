@@ -85,14 +85,19 @@ export class PacketSocket implements Disposable {
       await waitReadable(this.#socket, { milliseconds, signal: either, clock: this.#clock });
     } catch (error) {
       if (!closing.aborted) throw error;
-      throw new SocketError("receive frame", ERRNO.EBADF, "the socket is closed", { cause: error });
+      throw closedError();
     }
   }
 
   #receive(): readonly LinkFrame[] {
+    if (this.#closing.signal.aborted) throw closedError();
     const received = this.#socket.receive();
     if (typeof received !== "number") return received;
     if (received === -ERRNO.EAGAIN) return [];
     throw new SocketError("receive frame", -received);
   }
+}
+
+function closedError(): SocketError {
+  return new SocketError("receive frame", ERRNO.EBADF, "the socket is closed");
 }
