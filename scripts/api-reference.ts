@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { isRecord } from "../src/api/field-tree.ts";
 import { KINDS, type KindDefinition } from "../src/api/kinds.ts";
 import type { CelRule } from "../src/api/rules.ts";
-import { jsonSchemaOf, rulesOf, type SchemaNode } from "../src/api/structural.ts";
+import { jsonSchemaOf, placedRules, type SchemaNode } from "../src/api/structural.ts";
 import { EXAMPLES, type RuleExample } from "../src/api/v1alpha1/examples.ts";
 import { API_GROUP, API_VERSION } from "../src/api/v1alpha1/metadata.ts";
 
@@ -124,25 +124,10 @@ function ruleList(
 /** Rules in the order of the schema, each once, with every place it applies to. */
 function collectRules(schema: SchemaNode): readonly PlacedRule[] {
   const found = new Map<string, PlacedRule>();
-  visit(schema, "spec", (node, place) => {
-    for (const rule of rulesOf(node)) {
-      const places = [...(found.get(rule.id)?.places ?? []), place];
-      found.set(rule.id, { ...rule, places });
-    }
-  });
-  return [...found.values()];
-}
-
-function visit(
-  node: SchemaNode,
-  place: string,
-  look: (node: SchemaNode, place: string) => void,
-): void {
-  look(node, place);
-  for (const [name, child] of Object.entries(record(node["properties"]))) {
-    visit(record(child), `${place}.${name}`, look);
+  for (const { place, rule } of placedRules(schema, "spec")) {
+    found.set(rule.id, { ...rule, places: [...(found.get(rule.id)?.places ?? []), place] });
   }
-  if (isRecord(node["items"])) visit(node["items"], `${place}[]`, look);
+  return [...found.values()];
 }
 
 function record(value: unknown): SchemaNode {

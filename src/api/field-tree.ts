@@ -62,16 +62,14 @@ export function knownPart(raw: unknown, tree: FieldTree, path: Path, problems: P
     return raw.map((item, index) => knownPart(item, tree.item, [...path, index], problems));
   }
   if (tree.kind === "leaf" || !isRecord(raw)) return raw;
-  const known = Object.entries(raw).filter(([, value]) => value !== null);
-  if (tree.kind === "map") return Object.fromEntries(known);
+  const entries = Object.entries(raw);
+  if (tree.kind === "map") return Object.fromEntries(entries.filter(([, value]) => value !== null));
   return Object.fromEntries(
-    known.flatMap(([name, value]) => {
+    entries.flatMap(([name, value]) => {
       const field = tree.fields.get(name);
-      if (field !== undefined) {
-        return [[name, knownPart(value, field, [...path, name], problems)]];
-      }
-      problems.push(unknownField(name, tree, path));
-      return [];
+      if (field === undefined) problems.push(unknownField(name, tree, path));
+      if (field === undefined || value === null) return [];
+      return [[name, knownPart(value, field, [...path, name], problems)]];
     }),
   );
 }

@@ -51,34 +51,43 @@ export function labelValue(): z.ZodString {
 }
 
 const LABEL_KEY = `^(${SUBDOMAIN}/)?([A-Za-z0-9]${NAME_TAIL})?[A-Za-z0-9]$`;
+const LABEL_KEY_PATTERN = new RegExp(LABEL_KEY);
 const LABEL_KEY_TEXT =
   "must be a label key: a name of letters, digits, `-`, `_` and `.`, and before it possibly a DNS name and a slash";
 const LABEL_KEY_CHARACTERS = 317;
+const LABEL_PREFIX_CHARACTERS = 253;
 
 /** Key of a Kubernetes label: `name` or `prefix/name`. */
 export function labelKey(): z.ZodString {
-  return z.string().min(1).max(LABEL_KEY_CHARACTERS).regex(new RegExp(LABEL_KEY), LABEL_KEY_TEXT);
+  return z.string().min(1).max(LABEL_KEY_CHARACTERS).regex(LABEL_KEY_PATTERN, LABEL_KEY_TEXT);
+}
+
+function isLabelKey(key: string): boolean {
+  return (
+    key.length <= LABEL_KEY_CHARACTERS &&
+    key.indexOf("/") <= LABEL_PREFIX_CHARACTERS &&
+    LABEL_KEY_PATTERN.test(key)
+  );
 }
 
 /** Labels of an object, or labels to look for. */
 export function labelMap(maxProperties: number): z.ZodRecord<z.ZodString, z.ZodString> {
-  const pattern = new RegExp(LABEL_KEY);
   return withRules(stringMap(labelValue(), maxProperties), [
     {
       id: "label-keys",
-      rule: `self.all(key, size(key) <= ${LABEL_KEY_CHARACTERS} && key.matches('${LABEL_KEY.replaceAll("\\", "\\\\")}'))`,
+      rule: `self.all(key, size(key) <= ${LABEL_KEY_CHARACTERS} && key.indexOf('/') <= ${LABEL_PREFIX_CHARACTERS} && key.matches('${LABEL_KEY.replaceAll("\\", "\\\\")}'))`,
       message: LABEL_KEY_TEXT,
       violations: (self) =>
         Object.keys(self)
-          .filter((key) => key.length > LABEL_KEY_CHARACTERS || !pattern.test(key))
+          .filter((key) => !isLabelKey(key))
           .map((key) => ({ path: [key] })),
     },
   ]);
 }
 
-/** Whole number that fits into 32 bits, between `min` and `max`. */
-export function int32(min: number, max: number): z.ZodInt32 {
-  return z.int32().min(min).max(max);
+/** Whole number between two bounds that fit into 32 bits; the generator adds the format. */
+export function int32(min: number, max: number): z.ZodInt {
+  return z.int().min(min).max(max);
 }
 
 /** Whole number that needs more than 31 bits; JavaScript holds it exactly up to 2^53. */

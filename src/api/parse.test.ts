@@ -104,6 +104,9 @@ describe("parseObject", () => {
     );
     expect(outcome.ok?.spec).toMatchObject({ scheduler: "wlc", drain: { timeoutSeconds: 300 } });
     expect(outcome.ok?.spec).not.toHaveProperty("persistence");
+    expect(complaints(parseObject(virtualService({ helth: null })))).toEqual([
+      "spec.helth: unknown field `helth`",
+    ]);
   });
 
   it("does not change its input", () => {
@@ -189,7 +192,7 @@ describe("parseObject", () => {
     {
       name: "too many services",
       spec: { ports: [{ port: 1, endPort: 65_535 }] },
-      says: "spec.ports: must come to at most 1,024 kernel services (addresses times single ports); use `firewallMark` for more (1 addresses with 65535 ports each are 65535)",
+      says: "spec.ports: must come to at most 1,024 kernel services (addresses times single ports); use `firewallMark` for more (1 x 65535 = 65535)",
     },
   ])("explains $name", ({ spec, says }) => {
     expect(complaints(parseObject(virtualService(spec)))).toContain(says);

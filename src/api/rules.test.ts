@@ -4,29 +4,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import { isRecord } from "./field-tree.ts";
 import { KINDS } from "./kinds.ts";
 import { parseObject } from "./parse.ts";
-import {
-  failIf,
-  formatPath,
-  listMap,
-  listSet,
-  stringMap,
-  withRules,
-  type CelRule,
-} from "./rules.ts";
-import { jsonSchemaOf, rulesOf, type SchemaNode } from "./structural.ts";
+import { failIf, formatPath, listMap, listSet, stringMap, withRules } from "./rules.ts";
+import { jsonSchemaOf, placedRules } from "./structural.ts";
 import { EXAMPLES } from "./v1alpha1/examples.ts";
-
-/** All rules of a schema, one entry for each place. */
-function rulesIn(node: SchemaNode): readonly CelRule[] {
-  const children = [
-    ...(isRecord(node["properties"]) ? Object.values(node["properties"]) : []),
-    node["items"],
-  ];
-  return [...rulesOf(node), ...children.filter(isRecord).flatMap(rulesIn)];
-}
 
 /** The one place that may add checks, and a file without schemas that lowers names to compare them. */
 const EXEMPT: ReadonlySet<string> = new Set(["rules.ts", "nearest-name.ts"]);
@@ -51,7 +33,7 @@ describe("schemas", () => {
 });
 
 describe.each(KINDS)("rules of $kind", ({ kind, spec }) => {
-  const rules = rulesIn(jsonSchemaOf(spec));
+  const rules = placedRules(jsonSchemaOf(spec), "spec").map(({ rule }) => rule);
   const examples = EXAMPLES[kind];
 
   it("have one meaning and one message for each id", () => {
@@ -104,8 +86,16 @@ describe("withRules", () => {
   });
 
   it("puts the CEL half of the rule into the JSON schema", () => {
-    expect(rulesOf(jsonSchemaOf(schema))).toEqual([
-      { id: "order", rule: "self.a <= self.b", message: "must be in order", fieldPath: ".a" },
+    expect(placedRules(jsonSchemaOf(schema), "spec")).toEqual([
+      {
+        place: "spec",
+        rule: {
+          id: "order",
+          rule: "self.a <= self.b",
+          message: "must be in order",
+          fieldPath: ".a",
+        },
+      },
     ]);
   });
 

@@ -121,19 +121,19 @@ function uniqueList<S extends z.ZodType>(
   nameOf: (value: z.output<S>) => string,
 ): z.ZodArray<S> {
   return listAtomic(item, limits).check((context) => {
-    const seen = new Set<string>();
+    const count = new Map<string, number>();
     context.value.forEach((value, index) => {
       const name = nameOf(value);
-      if (seen.has(name)) {
-        context.issues.push({
-          code: "custom",
-          input: value,
-          path: [index],
-          message: `may not repeat ${name}`,
-          continue: true,
-        });
-      }
-      seen.add(name);
+      count.set(name, (count.get(name) ?? 0) + 1);
+      // Once for each name, as the API server does.
+      if (count.get(name) !== 2) return;
+      context.issues.push({
+        code: "custom",
+        input: value,
+        path: [index],
+        message: `may not repeat ${name}`,
+        continue: true,
+      });
     });
   });
 }

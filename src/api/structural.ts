@@ -34,10 +34,27 @@ export function jsonSchemaOf(schema: z.ZodType): SchemaNode {
   return asNode(node, "");
 }
 
-/** Rules of one node of `jsonSchemaOf`. */
-export function rulesOf(node: SchemaNode): readonly CelRule[] {
+function rulesOf(node: SchemaNode): readonly CelRule[] {
   // Only `withRules` writes this keyword, and it writes CelRule objects.
   return (node[RULES_KEYWORD] ?? []) as readonly CelRule[];
+}
+
+/** Rules of a node and of everything below it, each with its place, for example `spec.ports[]`. */
+export function placedRules(
+  node: SchemaNode,
+  place: string,
+): readonly { readonly place: string; readonly rule: CelRule }[] {
+  const properties = isRecord(node["properties"]) ? Object.entries(node["properties"]) : [];
+  const children = properties.map(([name, child]): [string, unknown] => [
+    `${place}.${name}`,
+    child,
+  ]);
+  return [
+    ...rulesOf(node).map((rule) => ({ place, rule })),
+    ...[...children, [`${place}[]`, node["items"]] as const].flatMap(([path, child]) =>
+      isRecord(child) ? placedRules(child, path) : [],
+    ),
+  ];
 }
 
 /** Order of keywords in the output: what a reader wants to know first. */

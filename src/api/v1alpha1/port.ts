@@ -34,7 +34,7 @@ export const Port = withRules(
         "must be greater than or equal to `port` where `endPort` is set, and `port` may not be 0",
       fieldPath: ".endPort",
       violations: ({ port, endPort }) =>
-        failIf(endPort !== undefined && (port === 0 || endPort < port), "endPort"),
+        failIf(endPort !== undefined && (port <= 0 || endPort < port), "endPort"),
     },
     {
       id: "target-port-single",
@@ -42,7 +42,7 @@ export const Port = withRules(
       message: "may not set `targetPort` for a range or for `port` 0",
       fieldPath: ".targetPort",
       violations: ({ port, endPort, targetPort }) =>
-        failIf(targetPort !== undefined && (port === 0 || endPort !== undefined), "targetPort"),
+        failIf(targetPort !== undefined && (port <= 0 || endPort !== undefined), "targetPort"),
     },
     {
       id: "one-packet-udp",

@@ -80,7 +80,7 @@ function serviceCount(spec: Spec): readonly Violation[] {
   const ports = spec.ports.reduce((sum, port) => sum + lastPort(port) - port.port + 1, 0);
   const services = spec.addresses.length * ports;
   if (services <= MAX_KERNEL_SERVICES) return [];
-  const detail = `${spec.addresses.length} addresses with ${ports} ports each are ${services}`;
+  const detail = `${spec.addresses.length} x ${ports} = ${services}`;
   return [{ path: ["ports"], detail }];
 }
 
@@ -172,7 +172,7 @@ export const VIRTUAL_SERVICE_RULES: readonly Rule<Spec>[] = [
   },
   {
     id: "ports-overlap",
-    rule: "self.ports.all(p, self.ports.exists_one(q, q.protocol == p.protocol && (has(q.endPort) ? q.endPort : q.port) >= p.port && q.port <= (has(p.endPort) ? p.endPort : p.port)))",
+    rule: "self.ports.all(p, size(self.ports.filter(q, q.protocol == p.protocol && (has(q.endPort) ? q.endPort : q.port) >= p.port && q.port <= (has(p.endPort) ? p.endPort : p.port))) <= 1)",
     message: "may not have port ranges of one `protocol` that overlap",
     fieldPath: ".ports",
     violations: portsOverlap,
