@@ -171,13 +171,11 @@ describe("arbitrary bytes", () => {
       });
       const commands = fc.oneof(
         services.map((service): IpvsCommand => ({ op: "create-service", service })),
-        fc
-          .tuple(identities, destinations)
-          .map(([identity, destination]): IpvsCommand => ({
-            op: "create-destination",
-            identity,
-            destination,
-          })),
+        fc.tuple(identities, destinations).map(([identity, destination]): IpvsCommand => ({
+          op: "create-destination",
+          identity,
+          destination,
+        })),
         daemons.map((daemon): IpvsCommand => ({ op: "start-daemon", daemon })),
       );
       fc.assert(
