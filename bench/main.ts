@@ -3,14 +3,13 @@
  * Everything that is compared runs in one guest, pinned to one core, in turns.
  */
 import { writeFile } from "node:fs/promises";
-import { constants, release, setPriority } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { findKernel, KERNEL_KINDS, type KernelKind } from "../test/lab/kernel.ts";
 import { cacheDirectory, PROJECT_ROOT } from "../test/lab/paths.ts";
-import { labPlace, runInLab } from "../test/lab/run.ts";
+import { runInLab } from "../test/lab/run.ts";
 import type { Job } from "./guest.ts";
+import { chooseKernel, placeName, raisePriority, requirePrograms } from "./lib/lab-place.ts";
 import { buildNativeTools } from "./lib/native.ts";
 import { installPeers } from "./lib/peers.ts";
 import type { Row } from "./lib/row.ts";
@@ -45,6 +44,7 @@ interface Options {
 
 async function bench(options: Options, signal: AbortSignal): Promise<number> {
   const kernel = chooseKernel();
+  requirePrograms();
   console.error("building the C programs and installing the npm packages to compare with");
   const job: Job = {
     measures: options.names,
@@ -67,9 +67,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<number> {
     signal,
     onStdout: (chunk) => lines.push(chunk),
   });
-  const place =
-    labPlace() === "host" ? `this machine's kernel ${release()}` : `a ${kernel} lab guest`;
-  console.log(`In ${place}, ${options.rounds} rounds, Node ${process.version}\n`);
+  console.log(`On ${placeName(kernel)}, ${options.rounds} rounds, Node ${process.version}\n`);
   console.log(formatTable(rows));
   const missed = rows.filter((row) => row.met === false);
   console.log(
@@ -96,23 +94,6 @@ class LineReader {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = lines.pop() ?? "";
     for (const line of lines) this.#onLine(line);
-  }
-}
-
-function chooseKernel(): KernelKind {
-  const kind = KERNEL_KINDS.find((candidate) => findKernel(candidate) !== undefined);
-  if (kind === undefined && labPlace() === "guest") {
-    throw new Error("no lab kernel is there; make one with: npm run setup");
-  }
-  return kind ?? "own";
-}
-
-/** Other work on the machine is the largest error; the guest inherits this. */
-function raisePriority(): void {
-  try {
-    setPriority(constants.priority.PRIORITY_HIGH);
-  } catch {
-    console.error("not allowed to raise the priority: expect wider ranges");
   }
 }
 
@@ -156,7 +137,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
-  return bench(options, stop.signal);
+  try {
+    return await bench(options, stop.signal);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
 }
 
 process.exitCode = await main(process.argv.slice(2));

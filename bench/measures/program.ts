@@ -41,6 +41,7 @@ async function sample(context: BenchContext, size: Size): Promise<Samples> {
     samples.cold.push(ours.cold);
     samples.warm.push(ours.warm);
     samples.hot.push(ours.hot);
+    samples.floor.push(await floor());
     samples.ipvsadm.push(await ipvsadm());
   }
   return samples;
