@@ -34,8 +34,8 @@ export interface DirectorOptions {
   readonly table: TableKeeper;
   readonly host: HostKeeper;
   readonly vips: VipWatch;
-  /** Tells the network that a VIP is here now; takes its time in the background. */
-  readonly announce: (address: DesiredAddress) => void;
+  /** Tells the network that these VIPs are here now; takes its time in the background. */
+  readonly announce: (bound: readonly DesiredAddress[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly nodeName: string;
@@ -69,6 +69,11 @@ export class DirectorAgent {
   /** Whether the kernel was brought to a complete desired state at least once. */
   get programmed(): boolean {
     return this.#programmed;
+  }
+
+  /** Settings, devices and addresses repaired since the start. */
+  get hostRepaired(): number {
+    return this.#reports.repaired;
   }
 
   /** Steps that DryRun and Paused objects hold back. */
@@ -148,9 +153,9 @@ export class DirectorAgent {
   }
 
   #announce({ executed }: HostChanges): void {
-    for (const step of executed) {
-      if (step.op === "add-address" && step.address.exclusive) this.#options.announce(step.address);
-    }
+    const bound = executed.flatMap((step) => (step.op === "add-address" ? [step.address] : []));
+    const exclusive = bound.filter((address) => address.exclusive);
+    if (exclusive.length > 0) this.#options.announce(exclusive);
   }
 
   #noteHost(changes: readonly HostChanges[]): void {

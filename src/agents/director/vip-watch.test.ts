@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
+import type { ProbeVerdict } from "../../host/address-probe.ts";
 import type { DesiredAddress } from "../../host/model.ts";
 import { silentLogger } from "../../lib/logger.ts";
-import { VipWatch, type ProbeVerdict } from "./vip-watch.ts";
+import { VipWatch } from "./vip-watch.ts";
 
 const VIP: DesiredAddress = {
   address: "192.0.2.10",

@@ -14,10 +14,8 @@ import type { Clock } from "../../lib/clock.ts";
 import { isAbort } from "../../lib/abort.ts";
 import { toError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/logger.ts";
+import type { ProbeVerdict } from "../../host/address-probe.ts";
 import type { DesiredAddress } from "../../host/model.ts";
-
-export type ProbeVerdict =
-  { readonly kind: "free" } | { readonly kind: "occupied"; readonly macAddress: string };
 
 export interface VipWatchOptions {
   /** One address probe; ends within a few seconds. Throws when the interface cannot be probed. */
