@@ -7,7 +7,7 @@ import { startDaemon, until, type Daemon } from "./daemon.ts";
 import type { BenchContext } from "./measure.ts";
 import { withNamespace, type Namespace } from "./namespace.ts";
 import { figure, run, runJson } from "./process.ts";
-import { formatSize, manifest, manifestPath, writeManifests } from "./workload.ts";
+import { formatSize, manifest, manifestPath, vipCount, writeManifests } from "./workload.ts";
 import type { Size, WeightChange } from "./workload.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../src/main/lvs-operator.ts");
@@ -79,6 +79,8 @@ export interface Agent {
   untilConverged(): Promise<void>;
   /** Writes one weight to its manifest; milliseconds until the kernel has it. */
   change(change: WeightChange): Promise<number>;
+  /** Write commands of this process, as it counts them itself. */
+  reportedWrites(): Promise<number>;
   /** Collects garbage in the agent first. */
   memory(): Promise<MemoryFigures>;
 }
@@ -107,6 +109,11 @@ export function startAgent(
         async () => (await daemon.output()).slice(-4000),
       ),
     change: (change) => changeWeight(context, home, change),
+    async reportedWrites() {
+      const argv = ["curl", "-sf", "http://127.0.0.1:9640/status"];
+      const status = await run(home.namespace.inside(argv), context.signal);
+      return Number(/"writeCommands":(\d+)/.exec(status)?.[1]);
+    },
     memory: () => collectedMemory(daemon, memoryFile),
   };
 }
@@ -123,8 +130,14 @@ async function isConverged(context: BenchContext, home: AgentHome): Promise<bool
   const { services, destinations } = home.size;
   return (
     figure(found, "services") === services &&
-    figure(found, "destinations") === services * destinations
+    figure(found, "destinations") === services * destinations &&
+    (await boundVips(context, home)) === vipCount(home.size)
   );
+}
+
+async function boundVips({ signal }: BenchContext, { namespace }: AgentHome): Promise<number> {
+  const argv = ["ip", "-n", namespace.name, "-4", "-o", "address", "show", "dev", "eth0"];
+  return [...(await run(argv, signal)).matchAll(/inet 10\.100\.[\d.]+\/32 /g)].length;
 }
 
 async function changeWeight(

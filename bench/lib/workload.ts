@@ -33,6 +33,11 @@ export function serviceEndpoint(index: number): Endpoint {
   };
 }
 
+/** How many VIPs a table of the size has. */
+export function vipCount(size: Size): number {
+  return Math.ceil(size.services / 100);
+}
+
 /** No two services share a real server, as when each is a pod of its own. */
 export function destinationEndpoint(index: number, nth: number): Endpoint {
   return {

@@ -29,6 +29,8 @@ export const restart: Measure = {
         await second.untilConverged();
         const { writes, reads } = await countCommands(trace);
         if (reads <= SIZE.services) throw new Error(`the trace shows ${reads} reads only`);
+        const reported = await second.reportedWrites();
+        if (reported !== writes) throw new Error(`${writes} writes, the agent says ${reported}`);
         await second.change({ service: 4711, destination: 0, weight: 7 });
         const { writes: afterChange } = await countCommands(trace);
         if (afterChange !== writes + 1) throw new Error(`one change cost ${afterChange - writes}`);
