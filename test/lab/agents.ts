@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly readyTimeoutMs?: number;
   /** Whether to wait until the agent is ready; default true. */
   readonly waitReady?: boolean;
+  /** Command that runs the agent, e.g. strace with its options; must become the agent's process. */
+  readonly wrapper?: readonly string[];
 }
 
 /** A running agent. */
@@ -61,6 +63,7 @@ export async function startAgent(
   options: AgentOptions = {},
 ): Promise<Agent> {
   const argv = [
+    ...(options.wrapper ?? []),
     ...[process.execPath, OPERATOR, role],
     ...["--manifests", manifests, "--node", host],
     ...["--state-dir", options.stateDirectory ?? stateDirectoryOf(topology, host)],
