@@ -1,0 +1,318 @@
+/** The kernel behind HostClient: rtnetlink on sockets of its own, and sysctl files. */
+import { release } from "node:os";
+import { NetlinkConnection, type NetlinkRequest } from "../netlink/connection.ts";
+import { KernelRejectedError } from "../netlink/errors.ts";
+import {
+  NETLINK_ROUTE,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  type NetlinkMessage,
+} from "../netlink/messages.ts";
+import { Notifications } from "../netlink/notifications.ts";
+import type { NetlinkTransport } from "../netlink/transport.ts";
+import type { MessageWriter } from "../netlink/writer.ts";
+import type { HostClient, HostWatch, HostWatchHandler } from "./client.ts";
+import {
+  type DesiredAddress,
+  type DesiredLink,
+  type HostOwner,
+  type ObservedAddress,
+  type ObservedHost,
+  type RouteFact,
+  type SysctlId,
+  type SysctlKey,
+  type SysctlValue,
+  sysctlId,
+} from "./model.ts";
+import { RouteLookup } from "./route-lookup.ts";
+import { type SysctlFileOptions, SysctlFiles } from "./sysctl-files.ts";
+import {
+  IFADDRMSG_BYTES,
+  IFINFOMSG_BYTES,
+  IPV4_DEVCONF,
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_SETLINK,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_LINK,
+} from "./uapi.ts";
+import {
+  type WireLink,
+  decodeAddress,
+  decodeLink,
+  encodeAddressRemoval,
+  encodeDumpRequest,
+  encodeLinkName,
+  encodeLinkSetting,
+  encodeLinkState,
+  encodeNewAddress,
+  encodeNewLink,
+} from "./wire.ts";
+
+export interface NetlinkHostOptions {
+  readonly transport: NetlinkTransport;
+  /**
+   * Where the sockets are, for example `/run/netns/director`. Sysctl files are those of the
+   * process's own namespace, so only look at, and probe, another one.
+   */
+  readonly netnsPath?: string | undefined;
+  readonly sysctls?: SysctlFileOptions | undefined;
+  /** Release of the kernel, for example `6.1.0-18-amd64`. */
+  readonly kernelRelease?: string | undefined;
+}
+
+/** The first kernel that keeps IFA_PROTO: 5.18. */
+const MARKS_SINCE = [5, 18] as const;
+
+export class NetlinkHost implements HostClient {
+  readonly #options: NetlinkHostOptions;
+  readonly #commands: NetlinkConnection;
+  readonly #dumps: NetlinkConnection;
+  readonly #routes: RouteLookup;
+  readonly #files: SysctlFiles;
+  readonly #watches = new Set<HostWatch>();
+  readonly #marks: boolean;
+
+  /** Opens its sockets at their first use. */
+  constructor(options: NetlinkHostOptions) {
+    const { transport, netnsPath } = options;
+    const connection = { transport, netnsPath, protocol: NETLINK_ROUTE };
+    this.#options = options;
+    this.#commands = new NetlinkConnection(connection);
+    this.#dumps = new NetlinkConnection(connection);
+    this.#routes = new RouteLookup(connection);
+    this.#files = new SysctlFiles(options.sysctls);
+    this.#marks = keepsAddressMarks(options.kernelRelease ?? release());
+  }
+
+  async observe(keys: readonly SysctlKey[], signal: AbortSignal): Promise<ObservedHost> {
+    const wireLinks = await this.#links(signal);
+    const { addresses, anyProtocol } = await this.#addresses(wireLinks, signal);
+    const sysctls = new Map<SysctlId, SysctlValue | undefined>();
+    const values = await Promise.all(keys.map((key) => this.#read(key, wireLinks)));
+    for (const [index, key] of keys.entries()) sysctls.set(sysctlId(key), values[index]);
+    return {
+      links: wireLinks.map(({ link }) => link),
+      addresses,
+      sysctls,
+      addressMarks: this.#marks || anyProtocol,
+    };
+  }
+
+  async lookUpRoutes(
+    addresses: Iterable<string>,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, RouteFact>> {
+    const facts = new Map<string, RouteFact>();
+    const routes = await this.#routes.lookUp([...new Set(addresses)], signal);
+    if (routes.size === 0) return facts;
+    const links = await this.#links(signal);
+    const names = new Map(links.map(({ link }) => [link.index, link.name]));
+    for (const [address, { local, onLink, interfaceIndex }] of routes) {
+      const interfaceName = interfaceIndex === undefined ? undefined : names.get(interfaceIndex);
+      facts.set(address, { local, onLink, interfaceName });
+    }
+    return facts;
+  }
+
+  async setSysctl(key: SysctlKey, value: SysctlValue, signal: AbortSignal): Promise<void> {
+    const setting = deviceSetting(key);
+    if (setting === undefined || typeof value !== "number") {
+      await this.#files.write(key, value);
+      return;
+    }
+    await this.#command(
+      {
+        name: `set ${sysctlId(key)} to ${value}`,
+        type: RTM_SETLINK,
+        write: (w) => encodeLinkSetting(w, { ...setting, value }),
+      },
+      signal,
+    );
+  }
+
+  async bringLinkUp(link: DesiredLink, signal: AbortSignal): Promise<void> {
+    const { name, kind } = link;
+    const up = (w: MessageWriter): void => encodeLinkState(w, name, true);
+    const bringUp = { name: `bring ${name} up`, type: RTM_SETLINK, write: up };
+    try {
+      await this.#command(bringUp, signal);
+    } catch (error) {
+      if (kind === undefined || !hasErrno(error, "ENODEV")) throw error;
+      await this.#create(link, signal);
+      // The first device of a kind loads its module, and that may make a device of this name
+      // before ours: then the request for a new one is answered with success or EEXIST, and it is
+      // not up.
+      await this.#command(bringUp, signal);
+    }
+  }
+
+  async takeLinkDown(name: string, remove: boolean, signal: AbortSignal): Promise<void> {
+    const down = (w: MessageWriter): void => encodeLinkState(w, name, false);
+    await this.#command({ name: `take ${name} down`, type: RTM_SETLINK, write: down }, signal);
+    if (!remove) return;
+    const write = (w: MessageWriter): void => encodeLinkName(w, name);
+    await this.#command({ name: `delete ${name}`, type: RTM_DELLINK, write }, signal);
+  }
+
+  async addAddress(address: DesiredAddress, owner: HostOwner, signal: AbortSignal): Promise<void> {
+    const name = `add ${address.address} to ${address.interfaceName}`;
+    const interfaceIndex = await this.#indexOf(address.interfaceName, name, signal);
+    await this.#command(
+      {
+        name,
+        type: RTM_NEWADDR,
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        write: (w) => encodeNewAddress(w, address, { interfaceIndex, owner }),
+      },
+      signal,
+    );
+  }
+
+  async removeAddress(
+    { address, prefixLength, interfaceName }: ObservedAddress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const name = `remove ${address} from ${interfaceName}`;
+    const interfaceIndex = await this.#indexOf(interfaceName, name, signal);
+    const write = (w: MessageWriter): void =>
+      encodeAddressRemoval(w, { address, prefixLength, interfaceIndex });
+    await this.#command({ name, type: RTM_DELADDR, write }, signal);
+  }
+
+  watch(handler: HostWatchHandler): HostWatch {
+    const { transport, netnsPath } = this.#options;
+    const watch: HostWatch = new Notifications({
+      transport,
+      netnsPath,
+      protocol: NETLINK_ROUTE,
+      groups: [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
+      onMessage: () => handler.onChange(),
+      onLost: () => handler.onChange(),
+      onFailed: (error) => handler.onEnd(error),
+    });
+    this.#watches.add(watch);
+    return {
+      close: () => {
+        this.#watches.delete(watch);
+        watch.close();
+      },
+    };
+  }
+
+  close(): void {
+    for (const watch of this.#watches) watch.close();
+    this.#watches.clear();
+    this.#commands.close();
+    this.#dumps.close();
+    this.#routes.close();
+  }
+
+  async #command(request: NetlinkRequest, signal: AbortSignal): Promise<void> {
+    await this.#commands.request(request, () => undefined, signal);
+  }
+
+  async #create(link: DesiredLink, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#command(
+        {
+          name: `create ${link.name}`,
+          type: RTM_NEWLINK,
+          flags: NLM_F_CREATE | NLM_F_EXCL,
+          write: (w) => encodeNewLink(w, link),
+        },
+        signal,
+      );
+    } catch (error) {
+      if (!hasErrno(error, "EEXIST")) throw error;
+    }
+  }
+
+  #links(signal: AbortSignal): Promise<readonly WireLink[]> {
+    return this.#dumps.dump(
+      {
+        name: "list links",
+        type: RTM_GETLINK,
+        write: (w) => encodeDumpRequest(w, IFINFOMSG_BYTES),
+      },
+      ({ payload }) => decodeLink(payload),
+      signal,
+    );
+  }
+
+  async #addresses(
+    links: readonly WireLink[],
+    signal: AbortSignal,
+  ): Promise<{ addresses: readonly ObservedAddress[]; anyProtocol: boolean }> {
+    const names = new Map(links.map(({ link }) => [link.index, link.name]));
+    const found = await this.#dumps.dump(
+      {
+        name: "list addresses",
+        type: RTM_GETADDR,
+        write: (w) => encodeDumpRequest(w, IFADDRMSG_BYTES),
+      },
+      ({ payload }) => decodeAddress(payload),
+      signal,
+    );
+    const addresses = new Map<string, ObservedAddress>();
+    let anyProtocol = false;
+    for (const wire of found) {
+      const interfaceName = wire === undefined ? undefined : names.get(wire.interfaceIndex);
+      // A device that came after the list of links: the next look sees it.
+      if (wire === undefined || interfaceName === undefined) continue;
+      anyProtocol ||= wire.hasProtocol;
+      const { address, prefixLength } = wire.address;
+      // A dump that was going on while the list changed may name one twice.
+      const key = `${address}/${prefixLength} ${interfaceName}`;
+      addresses.set(key, { ...wire.address, interfaceName });
+    }
+    return { addresses: [...addresses.values()], anyProtocol };
+  }
+
+  #read(key: SysctlKey, links: readonly WireLink[]): Promise<SysctlValue | undefined> {
+    const setting = deviceSetting(key);
+    if (setting === undefined || key.kind !== "conf") return this.#files.read(key);
+    // From the namespace that a write would go to, and without a file for each device.
+    const wire = links.find(({ link }) => link.name === setting.interfaceName);
+    return Promise.resolve(wire?.settings.get(key.name));
+  }
+
+  async #indexOf(name: string, command: string, signal: AbortSignal): Promise<number> {
+    const request = {
+      name: command,
+      type: RTM_GETLINK,
+      write: (w: MessageWriter): void => encodeLinkName(w, name),
+    };
+    const decode = ({ payload }: NetlinkMessage): number => decodeLink(payload).link.index;
+    const [index] = await this.#commands.request(request, decode, signal);
+    if (index === undefined) throw new KernelRejectedError(command, "ENODEV", "");
+    return index;
+  }
+}
+
+/** Settings of single IPv4 interfaces, which rtnetlink knows; `all` and `default` it does not. */
+function deviceSetting(
+  key: SysctlKey,
+): { readonly interfaceName: string; readonly setting: number } | undefined {
+  if (key.kind !== "conf" || ["all", "default"].includes(key.interfaceName)) return undefined;
+  const setting = IPV4_DEVCONF.get(key.name);
+  return setting === undefined ? undefined : { interfaceName: key.interfaceName, setting };
+}
+
+function hasErrno(error: unknown, errno: string): boolean {
+  return error instanceof KernelRejectedError && error.errno === errno;
+}
+
+/**
+ * Whether a kernel of this release keeps address marks. Distributions that brought them to older
+ * kernels are told by the addresses themselves: the kernel marks some of its own.
+ */
+export function keepsAddressMarks(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => Number.parseInt(part, 10));
+  return major > MARKS_SINCE[0] || (major === MARKS_SINCE[0] && minor >= MARKS_SINCE[1]);
+}
