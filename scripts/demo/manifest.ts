@@ -36,7 +36,9 @@ export class Manifest {
   #edit(change: (documents: Document[]) => void): void {
     const documents = [...parseAllDocuments(readFileSync(this.path, "utf8"))] as Document[];
     change(documents);
-    const text = documents.map((document) => document.toString().replace(/^---\n/, "")).join("---\n");
+    const text = documents
+      .map((document) => document.toString().replace(/^---\n/, ""))
+      .join("---\n");
     writeFileSync(`${this.path}.new`, text);
     renameSync(`${this.path}.new`, this.path);
   }

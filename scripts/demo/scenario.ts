@@ -119,7 +119,11 @@ class Demo {
     await Promise.all([director, ...this.#realServers].map((agent) => agent.stop()));
     for (const { host } of [director, ...this.#realServers]) {
       const state = stateDirectoryOf(this.#topology, host);
-      const { code, stdout, stderr } = await lvsctl(this.#topology, host, ["cleanup", "--state-dir", state]);
+      const { code, stdout, stderr } = await lvsctl(this.#topology, host, [
+        "cleanup",
+        "--state-dir",
+        state,
+      ]);
       if (code !== 0) throw new Error(`lvsctl cleanup on ${host} ended with ${code}: ${stderr}`);
       if (host === DIRECTOR || host === "rs1") this.#stage.show(`${host}\n${stdout}`);
     }
@@ -214,7 +218,13 @@ async function play(method: string, json: boolean, keep: boolean): Promise<void>
   stage.show(left.length === 0 ? "every value is as it was before" : left.join("\n"));
   const { requests, perRealServer } = demo.totals();
   const restored = left.length === 0;
-  const result: Result = { method, requests, perRealServer, writesOnRestart: restart.writes, restored };
+  const result: Result = {
+    method,
+    requests,
+    perRealServer,
+    writesOnRestart: restart.writes,
+    restored,
+  };
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   await topology.down();
   const good = restored && requests.failed === 0 && restart.writes === 0;

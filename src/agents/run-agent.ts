@@ -8,7 +8,13 @@ import { isAbort } from "../lib/abort.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { ObjectSource, SourceProblem } from "../source/source.ts";
 import { startHealthServer, type HealthServer } from "./health-server.ts";
-import { createLoop, DEFAULT_BACKOFF, type Loop, type PassOutcome, type WakeReason } from "./loop.ts";
+import {
+  createLoop,
+  DEFAULT_BACKOFF,
+  type Loop,
+  type PassOutcome,
+  type WakeReason,
+} from "./loop.ts";
 
 /** Time between two tries to open a watch that ended, milliseconds. */
 const WATCH_RETRY_MS = 1_000;
@@ -106,7 +112,11 @@ class HostWatcher {
   readonly #signal: AbortSignal;
   #watch: HostWatch | undefined;
 
-  constructor(options: Pick<RunOptions, "host" | "clock" | "log">, loop: Loop, signal: AbortSignal) {
+  constructor(
+    options: Pick<RunOptions, "host" | "clock" | "log">,
+    loop: Loop,
+    signal: AbortSignal,
+  ) {
     this.#options = options;
     this.#loop = loop;
     this.#signal = signal;

@@ -2,7 +2,12 @@
 import { hostname } from "node:os";
 import process from "node:process";
 import { textOption, type OptionValues } from "../cli/command-line.ts";
-import { cleanUp, previewCleanup, renderCleanup, type CleanupPorts } from "../cli/commands/cleanup.ts";
+import {
+  cleanUp,
+  previewCleanup,
+  renderCleanup,
+  type CleanupPorts,
+} from "../cli/commands/cleanup.ts";
 import { listServices, type ListFormat } from "../cli/commands/list.ts";
 import { planStatus, renderPlan, renderPlanJson } from "../cli/commands/plan.ts";
 import { EXIT } from "../cli/specs.ts";
@@ -49,7 +54,8 @@ export function runPlan(values: OptionValues, signal: AbortSignal): Promise<numb
       interfaceName: textOption(values, "interface"),
     };
     stop.abort();
-    const preview = textOption(values, "role") === "realserver" ? previewRealServer : previewDirector;
+    const preview =
+      textOption(values, "role") === "realserver" ? previewRealServer : previewDirector;
     const outcome = await preview(options, signal);
     const json = textOption(values, "output") === "json";
     process.stdout.write(json ? renderPlanJson(outcome) : renderPlan(outcome));

@@ -1,7 +1,13 @@
 #!/usr/bin/env node
 /** Entry of `lvsctl`, the tool for people. */
 import process from "node:process";
-import { formatHelp, parseCommandLine, UsageError, type CommandSpec, type OptionValues } from "../cli/command-line.ts";
+import {
+  formatHelp,
+  parseCommandLine,
+  UsageError,
+  type CommandSpec,
+  type OptionValues,
+} from "../cli/command-line.ts";
 import { CLEANUP, EXIT, LIST, PLAN } from "../cli/specs.ts";
 import { toError } from "../lib/errors.ts";
 import { describeError, exitStatus } from "./errors.ts";
@@ -49,7 +55,11 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new UsageError(`there is no command "${name}"; see lvsctl --help`);
   }
   const values = parseCommandLine(command.spec, rest);
-  if (values.get("help") !== true) return command.run(values, stopSignal(() => undefined));
+  if (values.get("help") !== true)
+    return command.run(
+      values,
+      stopSignal(() => undefined),
+    );
   process.stdout.write(formatHelp(command.spec));
   return EXIT.ok;
 }

@@ -1,5 +1,5 @@
 /** `lvsctl plan`: the agents' own functions, up to the point where they would write. */
-import { isOurs } from "../agents/director/ownership.ts";
+import { ownershipOf, vipsOf } from "../agents/director/ownership.ts";
 import { readMemory } from "../agents/director/memory.ts";
 import type { PlanOutcome } from "../cli/commands/plan.ts";
 import { compileDirector } from "../compile/director.ts";
@@ -33,17 +33,11 @@ export async function previewDirector(
   const state = compileDirector(objects, await gatherFacts(options, objects, signal));
   const memory = readMemory((await store.load()).journal);
   const observed = await ipvs.readTable(signal, { stats: false });
-  const vips = new Set(state.host.addresses.map(({ address }) => address));
+  const ownership = ownershipOf(memory.services, vipsOf(state), observed);
   const plan = planIpvs({
-    desired: retainObserved(state, observed, {
-      owns: (key) => {
-        const service = observed.services.get(key)?.service;
-        return service !== undefined && isOurs(memory.services, vips, service.identity, key);
-      },
-      ownerOf: (key) => memory.services.get(key),
-    }),
+    desired: retainObserved(state, observed, ownership),
     observed,
-    owns: (identity, key) => isOurs(memory.services, vips, identity, key),
+    owns: ownership.isOurs,
     drains: memory.drains,
     nowMs: systemClock.wallMs(),
     withheld: state.withheld,

@@ -5,19 +5,39 @@
  */
 import type { ObjectKey } from "../../api/conditions.ts";
 import type { DirectorState } from "../../compile/model.ts";
+import type { ServiceRecord } from "../../compile/retention.ts";
 import type { ObservedTable, ServiceIdentity, ServiceKey } from "../../ipvs/model.ts";
 
 /** Services that we programmed, each with the object it was for. */
 export type OwnedServices = ReadonlyMap<ServiceKey, ObjectKey>;
 
-/** Whether a service of the kernel is ours. */
-export function isOurs(
+/** What the planner asks about a service that may not be wanted. */
+export interface Ownership extends ServiceRecord {
+  isOurs(identity: ServiceIdentity, key: ServiceKey): boolean;
+}
+
+/** @param vips the desired VIPs; only asked for when a service is in the kernel and not wanted */
+export function ownershipOf(
   owned: OwnedServices,
-  vips: ReadonlySet<string>,
-  identity: ServiceIdentity,
-  key: ServiceKey,
-): boolean {
-  return owned.has(key) || (identity.kind === "address" && vips.has(identity.address));
+  vips: () => ReadonlySet<string>,
+  observed: ObservedTable,
+): Ownership {
+  const isOurs = (identity: ServiceIdentity, key: ServiceKey): boolean =>
+    owned.has(key) || (identity.kind === "address" && vips().has(identity.address));
+  return {
+    isOurs,
+    owns: (key) => {
+      const service = observed.services.get(key)?.service;
+      return service !== undefined && isOurs(service.identity, key);
+    },
+    ownerOf: (key) => owned.get(key),
+  };
+}
+
+/** The VIPs of a desired state, made at the first use. */
+export function vipsOf({ host }: Pick<DirectorState, "host">): () => ReadonlySet<string> {
+  let vips: ReadonlySet<string> | undefined;
+  return () => (vips ??= new Set(host.addresses.map(({ address }) => address)));
 }
 
 /**

@@ -3,16 +3,16 @@
  * remember what is left to do.
  */
 import type { DirectorUpdate } from "../../compile/model.ts";
-import { retainObserved, type ServiceRecord } from "../../compile/retention.ts";
+import { retainObserved } from "../../compile/retention.ts";
 import type { ApplyResult } from "../../ipvs/apply.ts";
-import type { ServiceIdentity, ServiceKey } from "../../ipvs/model.ts";
+import type { ServiceKey } from "../../ipvs/model.ts";
 import { planIpvs } from "../../ipvs/plan.ts";
 import type { IpvsPlan } from "../../ipvs/steps.ts";
 import type { TableModel } from "../../ipvs/table-model.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { HostKeeper } from "../host-keeper.ts";
 import { readMemory, sameMemory, writeMemory, type DirectorMemory } from "./memory.ts";
-import { isOurs, servicesToRemember } from "./ownership.ts";
+import { ownershipOf, servicesToRemember, vipsOf } from "./ownership.ts";
 import type { TableKeeper } from "./table-keeper.ts";
 
 export interface TablePassOptions {
@@ -66,23 +66,11 @@ export class TablePass {
   }
 
   #plan({ state, model, fresh }: TablePassInput, memory: DirectorMemory): IpvsPlan {
-    // Asked only for services that nobody wants, which is seldom: the set of VIPs is made late.
-    let vips: ReadonlySet<string> | undefined;
-    const owns = (identity: ServiceIdentity, key: ServiceKey): boolean => {
-      vips ??= new Set(state.host.addresses.map(({ address }) => address));
-      return isOurs(memory.services, vips, identity, key);
-    };
-    const record: ServiceRecord = {
-      owns: (key) => {
-        const observed = model.table.services.get(key);
-        return observed !== undefined && owns(observed.service.identity, key);
-      },
-      ownerOf: (key) => memory.services.get(key),
-    };
+    const ownership = ownershipOf(memory.services, vipsOf(state), model.table);
     return planIpvs({
-      desired: retainObserved(state, model.table, record),
+      desired: retainObserved(state, model.table, ownership),
       observed: model.table,
-      owns,
+      owns: ownership.isOurs,
       drains: memory.drains,
       nowMs: this.#options.clock.wallMs(),
       only: this.#keysToCompare(state, fresh),

@@ -70,7 +70,11 @@ export class VipWatch {
    * @param refused addresses that are not wanted only because they are occupied: asked for again
    *   from time to time; everything else is forgotten
    */
-  want(missing: readonly DesiredAddress[], refused: ReadonlySet<string>, signal: AbortSignal): void {
+  want(
+    missing: readonly DesiredAddress[],
+    refused: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): void {
     const wanted = new Map(missing.map((m) => [m.address, m]));
     for (const [address, entry] of this.#entries) {
       if (wanted.has(address)) continue;

@@ -1,5 +1,11 @@
 /** `lvsctl cleanup`: takes back what the agents put on this node, and only that. */
-import { changeHost, describeStep, loadOrSetAside, updateJournal, type HostChangeOptions } from "../../host/apply.ts";
+import {
+  changeHost,
+  describeStep,
+  loadOrSetAside,
+  updateJournal,
+  type HostChangeOptions,
+} from "../../host/apply.ts";
 import type { NodeJournal } from "../../host/journal.ts";
 import { HOST_OWNERS, type HostOwner, type HostStep } from "../../host/model.ts";
 import { keysToObserve, NOTHING_DESIRED, planHost, type HostRetention } from "../../host/plan.ts";
@@ -64,7 +70,12 @@ export async function cleanUp(ports: CleanupPorts, signal: AbortSignal): Promise
     outcome.addHost(await releaseHost(ports, owner, undefined, signal));
   }
   if (!outcome.incomplete) {
-    const forget = (was: NodeJournal): NodeJournal => ({ ...was, services: {}, drains: {}, holds: {} });
+    const forget = (was: NodeJournal): NodeJournal => ({
+      ...was,
+      services: {},
+      drains: {},
+      holds: {},
+    });
     await updateJournal(ports, forget, signal);
   }
   return outcome;
@@ -86,7 +97,9 @@ async function releaseHost(
     { owner, client, store, locks, desired: NOTHING_DESIRED, ...(retained && { retained }) },
     signal,
   );
-  const failures = change.failures.map(({ step, error }) => `${describeStep(step)}: ${error.message}`);
+  const failures = change.failures.map(
+    ({ step, error }) => `${describeStep(step)}: ${error.message}`,
+  );
   // With settings retained the second call says the same again.
   return { executed: change.executed, failures, reports: retained ? [] : change.plan.reports };
 }

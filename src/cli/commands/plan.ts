@@ -31,7 +31,10 @@ export function renderPlan(outcome: PlanOutcome): string {
   const rows = [
     ...outcome.host.map((step) => [describeStep(step), ""]),
     ...outcome.ipvs.map((step) => [describeCommand(step.command), step.reason]),
-    ...outcome.withheld.map((step) => [`(held back) ${describeCommand(step.command)}`, step.reason]),
+    ...outcome.withheld.map((step) => [
+      `(held back) ${describeCommand(step.command)}`,
+      step.reason,
+    ]),
   ];
   const parts = [rows.length === 0 ? "Nothing to change.\n" : alignColumns(rows)];
   const attention = [
