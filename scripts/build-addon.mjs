@@ -6,6 +6,7 @@
  *
  *   node scripts/build-addon.mjs           build when needed
  *   node scripts/build-addon.mjs --force   build anyway
+ *   node scripts/build-addon.mjs --prebuild   write prebuilds/ for a release of this architecture
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,6 +19,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(join(root, "package.json"));
 const addon = join(root, "build", "Release", "lvs_sockets.node");
 const stamp = join(root, "build", "lvs_sockets.sha256");
+const prebuilt = join(root, "prebuilds", `linux-${process.arch}`, "lvs-operator.node");
+const prebuiltStamp = join(dirname(prebuilt), "lvs_sockets.sha256");
 const sources = ["binding.gyp", "native/addon.c", "native/sockets.c", "native/sockets.h"];
 
 // What node-gyp needs beyond npm packages, by program and by the Debian package that has it.
@@ -31,9 +34,13 @@ process.exitCode = main();
 
 function main() {
   if (process.platform !== "linux") return fail("the socket addon builds on Linux only");
-  if (!process.argv.includes("--force")) {
+  const release = process.argv.includes("--prebuild");
+  if (!release && !process.argv.includes("--force")) {
     const reason = reasonToSkip();
     if (reason !== undefined) return say(`socket addon: ${reason}`);
+  }
+  if (!canResolve("node-gyp/package.json")) {
+    return fail("node-gyp is not installed: run npm install with development dependencies");
   }
   const missing = TOOLS.filter((tool) => ![tool.program, ...tool.alternatives].some(runs));
   if (missing.length > 0) {
@@ -47,15 +54,15 @@ function main() {
   if (headers === undefined) {
     return fail("no Node headers found: run npm install first (the package `node` has them)");
   }
-  return build(headers);
+  return release ? prebuild(headers) : build(headers);
 }
 
 function reasonToSkip() {
   if (existsSync(addon) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint()) {
     return loads(addon) ? "up to date" : undefined;
   }
-  const prebuilt = join(root, "prebuilds", `linux-${process.arch}`, "lvs-operator.node");
-  if (!existsSync(addon) && loads(prebuilt)) return `using ${prebuilt}`;
+  const ready = existsSync(prebuiltStamp) && readFileSync(prebuiltStamp, "utf8") === fingerprint();
+  if (!existsSync(addon) && ready && loads(prebuilt)) return `using ${prebuilt}`;
   return undefined;
 }
 
@@ -77,6 +84,15 @@ function loads(file) {
   }
 }
 
+function canResolve(name) {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function runs(program) {
   return spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0;
 }
@@ -94,22 +110,47 @@ function findHeaders() {
 
 function build(headers) {
   say("socket addon: compiling native/ (about 3 s)");
+  rmSync(stamp, { force: true });
   const gyp = require.resolve("node-gyp/bin/node-gyp.js");
   // Not `rebuild`: that removes the old addon first, under the feet of whoever is loading it.
-  const result = spawnSync(
-    nodeForGyp(),
-    [gyp, "configure", "build", `--nodedir=${headers}`, "--loglevel=warn"],
-    { cwd: root, encoding: "utf8" },
+  const compiled = runTool([gyp, "configure", "build", "--loglevel=warn"], headers);
+  return compiled ? finish(addon, stamp) : 1;
+}
+
+function prebuild(headers) {
+  say(`socket addon: writing ${prebuilt}`);
+  const tool = require.resolve("prebuildify/bin.js");
+  const compiled = runTool([tool, "--napi", "--strip", "-t", headersVersion(headers)], headers);
+  return compiled ? finish(prebuilt, prebuiltStamp) : 1;
+}
+
+/** The `npm_config_nodedir` of the environment is what keeps node-gyp from downloading headers. */
+function runTool(args, headers) {
+  const result = spawnSync(nodeForGyp(), args, {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, npm_config_nodedir: headers },
+  });
+  if (result.status === 0) return true;
+  process.stderr.write(
+    `${result.error?.message ?? ""}${result.stdout ?? ""}${result.stderr ?? ""}`,
   );
-  if (result.status !== 0) {
-    process.stderr.write(`${result.stdout ?? ""}${result.stderr ?? ""}`);
-    rmSync(stamp, { force: true });
-    return fail("the socket addon does not compile; node-gyp's output is above");
-  }
-  if (!loads(addon)) return fail(`${addon} was built but does not load`);
-  mkdirSync(dirname(stamp), { recursive: true });
-  writeFileSync(stamp, fingerprint());
-  return say(`socket addon: built ${addon}`);
+  fail("the socket addon does not compile; the compiler's output is above");
+  return false;
+}
+
+function finish(file, stampFile) {
+  if (!loads(file)) return fail(`${file} was built but does not load`);
+  mkdirSync(dirname(stampFile), { recursive: true });
+  writeFileSync(stampFile, fingerprint());
+  return say(`socket addon: built ${file}`);
+}
+
+function headersVersion(headers) {
+  const text = readFileSync(join(headers, "include/node/node_version.h"), "utf8");
+  return ["MAJOR", "MINOR", "PATCH"]
+    .map((part) => new RegExp(`NODE_${part}_VERSION (\\d+)`).exec(text)?.[1] ?? "0")
+    .join(".");
 }
 
 /** node-gyp wants a newer Node than this script; the npm package `node` has one. */

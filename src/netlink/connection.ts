@@ -207,9 +207,7 @@ export class NetlinkConnection {
   }
 
   #nextSequence(): number {
-    const sequence = this.#sequence;
-    this.#sequence = sequence + 1;
-    return sequence;
+    return this.#sequence++;
   }
 
   #encodeOne(request: NetlinkRequest, flags: number): number {

@@ -23,20 +23,20 @@ interface Handle {
 export interface SocketAddon {
   open(domain: number, type: number, protocol: number, netnsPath?: string): Handle | number;
   send(handle: Handle, bytes: Uint8Array, length: number): number;
-  sendLink: (
+  sendLink(
     handle: Handle,
     payload: Uint8Array,
     interfaceIndex: number,
     etherType: number,
     address: Uint8Array,
-  ) => number;
-  receive: (
+  ): number;
+  receive(
     handle: Handle,
     buffer: Uint8Array,
     slotBytes: number,
     lengths: Uint32Array,
     addresses?: Uint8Array,
-  ) => number;
+  ): number;
   setOption(handle: Handle, level: number, name: number, value: number): number;
   getOption(handle: Handle, level: number, name: number): number;
   bindLink(handle: Handle, interfaceIndex: number, etherType: number): number;
@@ -95,11 +95,11 @@ function load(): SocketAddon {
 export const nativeTransport: NetlinkTransport & LinkTransport = {
   open(protocol, netnsPath) {
     const addon = loadAddon();
-    return new NativeNetlinkSocket(addon, open(addon, AF_NETLINK, SOCK_RAW, protocol, netnsPath));
+    return new NativeNetlinkSocket(addon, open(addon, [AF_NETLINK, SOCK_RAW, protocol], netnsPath));
   },
   openLink(binding) {
     const addon = loadAddon();
-    const handle = open(addon, AF_PACKET, SOCK_DGRAM, 0, binding.netnsPath);
+    const handle = open(addon, [AF_PACKET, SOCK_DGRAM, 0], binding.netnsPath);
     try {
       bind(addon, handle, binding);
     } catch (error) {
@@ -110,18 +110,11 @@ export const nativeTransport: NetlinkTransport & LinkTransport = {
   },
 };
 
-// oxlint-disable-next-line max-params -- the kernel's own triple
-function open(
-  addon: SocketAddon,
-  domain: number,
-  type: number,
-  protocol: number,
-  netnsPath: string | undefined,
-): Handle {
-  const result =
-    netnsPath === undefined
-      ? addon.open(domain, type, protocol)
-      : addon.open(domain, type, protocol, netnsPath);
+/** Arguments of socket(2); the addon refuses what is not on its list. */
+type Kind = readonly [domain: number, type: number, protocol: number];
+
+function open(addon: SocketAddon, kind: Kind, netnsPath: string | undefined): Handle {
+  const result = netnsPath === undefined ? addon.open(...kind) : addon.open(...kind, netnsPath);
   if (typeof result !== "number") return result;
   throw new SocketError("open socket", -result, netnsPath ?? "");
 }
