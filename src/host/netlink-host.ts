@@ -144,11 +144,7 @@ export class NetlinkHost implements HostClient {
       await this.#command(bringUp, signal);
     } catch (error) {
       if (kind === undefined || !hasErrno(error, "ENODEV")) throw error;
-      await this.#create(link, signal);
-      // The first device of a kind loads its module, and that may make a device of this name
-      // before ours: then the request for a new one is answered with success or EEXIST, and it is
-      // not up.
-      await this.#command(bringUp, signal);
+      await this.#create(link, bringUp, signal);
     }
   }
 
@@ -217,7 +213,7 @@ export class NetlinkHost implements HostClient {
     await this.#commands.request(request, () => undefined, signal);
   }
 
-  async #create(link: DesiredLink, signal: AbortSignal): Promise<void> {
+  async #create(link: DesiredLink, bringUp: NetlinkRequest, signal: AbortSignal): Promise<void> {
     try {
       await this.#command(
         {
@@ -228,8 +224,13 @@ export class NetlinkHost implements HostClient {
         },
         signal,
       );
-    } catch (error) {
-      if (!hasErrno(error, "EEXIST")) throw error;
+    } catch (refused) {
+      if (!hasErrno(refused, "EEXIST")) throw refused;
+      // The first device of a kind loads its module, and that makes a device of this very name.
+      // Otherwise one of another name is in the way, and the refusal is what a person must know.
+      await this.#command(bringUp, signal).catch(() => {
+        throw refused;
+      });
     }
   }
 
