@@ -13,7 +13,7 @@ export type OwnedServices = ReadonlyMap<ServiceKey, ObjectKey>;
 
 /** What the planner asks about a service that may not be wanted. */
 export interface Ownership extends ServiceRecord {
-  isOurs(identity: ServiceIdentity, key: ServiceKey): boolean;
+  readonly isOurs: (identity: ServiceIdentity, key: ServiceKey) => boolean;
 }
 
 /** @param vips the desired VIPs; only asked for when a service is in the kernel and not wanted */
