@@ -1,12 +1,18 @@
 import { defineConfig } from "vitest/config";
 
+/** One project a tier; scripts/suites/suites.ts says where each of them runs. */
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/*.test.ts"],
+          include: [
+            "src/**/*.test.ts",
+            "test/*.test.ts",
+            "test/lab/**/*.test.ts",
+            "scripts/**/*.test.ts",
+          ],
         },
       },
       {
@@ -18,8 +24,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: "cel",
+          include: ["test/cel/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
           name: "kernel",
           include: ["test/kernel/**/*.test.ts"],
+          setupFiles: ["test/lab/require-lab.ts"],
           pool: "threads",
           fileParallelism: false,
         },
@@ -28,8 +41,11 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          setupFiles: ["test/lab/require-lab.ts"],
           pool: "threads",
           fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
     ],

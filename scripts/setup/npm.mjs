@@ -1,0 +1,71 @@
+/** The project's npm packages, the pinned Node among them. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { capture, findProgram, ROOT, runLogged, say, SetupError } from "./system.mjs";
+
+const NODE_MODULES = join(ROOT, "node_modules");
+const LOCK = join(ROOT, "package-lock.json");
+/** What npm itself writes about the packages that it has placed. */
+const INSTALLED = join(NODE_MODULES, ".package-lock.json");
+const STAMP = join(NODE_MODULES, ".lvs-operator-installed");
+const MINUTE_MS = 60_000;
+
+/** The Node that runs the project's TypeScript. */
+export const NODE = join(NODE_MODULES, ".bin/node");
+
+/**
+ * Installs exactly what package-lock.json names, unless that is what is there.
+ * @param {string} logFile
+ * @throws {SetupError}
+ */
+export async function ensureNpmPackages(logFile) {
+  const wanted = createHash("sha256").update(readFileSync(LOCK)).digest("hex");
+  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted && existsSync(NODE)) return;
+  if (!matchesLock()) {
+    if (findProgram("npm") === undefined) {
+      throw new SetupError("npm is missing; on Debian, as root: apt-get install npm");
+    }
+    say("installing npm packages (npm ci)");
+    const argv = ["npm", "ci", "--no-audit", "--no-fund"];
+    await runLogged("npm ci", argv, { logFile, deadlineMs: 15 * MINUTE_MS });
+  }
+  await ensureNode(logFile);
+  writeFileSync(STAMP, wanted);
+}
+
+/** Whether the packages in place are those of the lock file, by npm's own record. */
+function matchesLock() {
+  if (!existsSync(INSTALLED)) return false;
+  const installed = versions(INSTALLED);
+  const wanted = JSON.parse(readFileSync(LOCK, "utf8")).packages;
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === "" || entry.optional || installed[path] === entry.version,
+  );
+}
+
+/**
+ * @param {string} file
+ * @returns {Record<string, string>} version by path
+ */
+function versions(file) {
+  const entries = Object.entries(JSON.parse(readFileSync(file, "utf8")).packages);
+  return Object.fromEntries(entries.map(([path, entry]) => [path, entry.version]));
+}
+
+/**
+ * The package `node` fetches its program in an install script, which npm may have been told not to
+ * run.
+ * @param {string} logFile
+ */
+async function ensureNode(logFile) {
+  if (capture(NODE, ["--version"]) !== undefined) return;
+  say("fetching Node for this project (the npm package `node`)");
+  const cwd = join(NODE_MODULES, "node");
+  const argv = [process.execPath, "installArchSpecificPackage.js"];
+  const env = { ...process.env, npm_config_ignore_scripts: "false" };
+  await runLogged("fetching Node", argv, { cwd, env, logFile, deadlineMs: 10 * MINUTE_MS });
+  if (capture(NODE, ["--version"]) === undefined) {
+    throw new SetupError(`${NODE} does not run on this machine`);
+  }
+}
