@@ -132,7 +132,8 @@ class NamespaceTopology implements Topology {
   }
 
   async answersFor(address: string): Promise<readonly HostName[]> {
-    const ask = ["arping", "-c", "2", "-w", "1", "-I", "eth0", address];
+    // With a deadline the count is that of replies, and several machines may reply to one request.
+    const ask = ["arping", "-b", "-c", "99", "-w", "1", "-I", "eth0", address];
     const { stdout } = await this.exec("router", ask, { check: false });
     const heard = new Set(stdout.toLowerCase().match(/(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/g) ?? []);
     const answered = this.#ports.filter((port) => port.network === "lan" && heard.has(port.mac));
