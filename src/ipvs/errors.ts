@@ -155,8 +155,8 @@ function explainInvalid(command: IpvsCommand): Refusal {
       return {
         kind: "invalid",
         meaning:
-          "the address is not one of a host, the families differ without a tunnel or beside a " +
-          "sync daemon, or a GUE tunnel has no port",
+          "the address is not one of a host (none is before an interface of the namespace is up), " +
+          "the families differ without a tunnel or beside a sync daemon, or GUE has no port",
       };
     case "start-daemon":
       return { kind: "invalid", meaning: "the group is not multicast, or families are mixed" };

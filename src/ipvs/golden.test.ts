@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { MessageWriter } from "../netlink/writer.ts";
 import type { IpvsCommand } from "./client.ts";
+import { CommandWriter } from "./command-writer.ts";
 import {
   GOLDEN_COMMANDS,
   GOLDEN_DAEMON,
@@ -31,7 +32,6 @@ import {
   daemonFromAttrs,
   infoFromAttrs,
   timeoutsFromAttrs,
-  writeCommand,
 } from "./wire-command.ts";
 import { observedDestinationFromAttrs } from "./wire-destination.ts";
 import { serviceFromAttrs, statsFromAttrs } from "./wire-service.ts";
@@ -117,7 +117,7 @@ describe.each(files)("$name", ({ text }) => {
 
 function encode(command: IpvsCommand): Uint8Array {
   const writer = new MessageWriter(256);
-  writeCommand(writer, command);
+  new CommandWriter().write(writer, command);
   return writer.toBytes();
 }
 

@@ -6,11 +6,17 @@
 import type { Clock } from "../lib/clock.ts";
 import { NetlinkConnection, type BatchReport } from "../netlink/connection.ts";
 import { KernelRejectedError } from "../netlink/errors.ts";
-import { GenericFamily, type GenericMessage, type GenericRequest } from "../netlink/genetlink.ts";
+import {
+  GenericFamily,
+  type CommandEncoder,
+  type GenericMessage,
+  type GenericRequest,
+} from "../netlink/genetlink.ts";
 import { NETLINK_GENERIC } from "../netlink/messages.ts";
 import type { NetlinkTransport } from "../netlink/transport.ts";
 import type { MessageWriter } from "../netlink/writer.ts";
 import { unsplitGroups } from "./batches.ts";
+import { CommandWriter } from "./command-writer.ts";
 import type {
   CommandFailure,
   ExecutionReport,
@@ -49,7 +55,6 @@ import {
   daemonFromAttrs,
   infoFromAttrs,
   timeoutsFromAttrs,
-  writeCommand,
 } from "./wire-command.ts";
 import { observedDestinationFromAttrs } from "./wire-destination.ts";
 import { identityToAttrs, serviceFromAttrs, statsFromAttrs } from "./wire-service.ts";
@@ -71,13 +76,12 @@ interface ServiceEntry {
   readonly stats: TrafficStats | undefined;
 }
 
-const ENCODER = { command: commandNumber, write: writeCommand };
-
 class NetlinkIpvsClient implements IpvsClient {
   readonly counters = { commands: 0, batches: 0, reads: 0 };
   readonly #connections: readonly NetlinkConnection[];
   readonly #commands: GenericFamily;
   readonly #dumps: GenericFamily;
+  readonly #encoder: CommandEncoder<IpvsCommand>;
 
   constructor({ transport, netnsPath, clock }: NetlinkIpvsOptions) {
     const connect = (): NetlinkConnection =>
@@ -88,6 +92,11 @@ class NetlinkIpvsClient implements IpvsClient {
     this.#connections = [commands, dumps];
     this.#commands = new GenericFamily(commands, family);
     this.#dumps = new GenericFamily(dumps, family);
+    const attributes = new CommandWriter();
+    this.#encoder = {
+      command: commandNumber,
+      write: (writer, command) => attributes.write(writer, command),
+    };
   }
 
   async info(signal: AbortSignal): Promise<IpvsInfo> {
@@ -170,7 +179,7 @@ class NetlinkIpvsClient implements IpvsClient {
 
   async #send(commands: readonly IpvsCommand[], signal: AbortSignal): Promise<BatchReport> {
     const report = await available(() =>
-      this.#commands.batch("write the IPVS table", commands, ENCODER, signal),
+      this.#commands.batch("write the IPVS table", commands, this.#encoder, signal),
     );
     this.counters.batches += 1;
     this.counters.commands += report.sent;

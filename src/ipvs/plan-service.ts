@@ -47,8 +47,9 @@ export interface ServicePlan {
 
 /**
  * mh computes its 4,093 slots anew for each destination that comes; a service made without a
- * scheduler gets them once. Measured for 100 services of 50 destinations: 23 times faster. sh deals
- * out 256 slots only, which costs less than what the detour could save.
+ * scheduler gets them once. Measured on kernel 7.2 for 100 services of 50 destinations: nine times
+ * faster, 124 instead of 1,162 ms. sh deals out 256 slots, which costs little: 106 ms without the
+ * detour, where rr takes 54 to 76.
  */
 const BULK_LOADED: ReadonlySet<string> = new Set(["mh"]);
 

@@ -1,6 +1,7 @@
 /** Addresses and families between the model's text and the kernel's bytes. */
 import { formatIp, parseIp, type IpFamily } from "../lib/ip-address.ts";
 import { WireFormatError } from "../netlink/errors.ts";
+import { checkedIpv4Value } from "./ipv4.ts";
 import { AF_INET, AF_INET6 } from "./uapi.ts";
 
 /**
@@ -8,7 +9,8 @@ import { AF_INET, AF_INET6 } from "./uapi.ts";
  * @throws IpSyntaxError
  */
 export function addressBytes(text: string): Uint8Array {
-  return quickIpv4(text) ?? parseIp(text);
+  const value = checkedIpv4Value(text);
+  return value === undefined ? parseIp(text) : u32Bytes(value);
 }
 
 /** @param bytes as the kernel answers them: sixteen, of which IPv4 uses the first four */
@@ -29,27 +31,6 @@ export function familyName(number: number, attribute: string): IpFamily {
   throw new WireFormatError(attribute, `address family ${number}`);
 }
 
-/** Without the full parser, which costs more than all the rest of a command's encoding. */
-function quickIpv4(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(4);
-  let parts = 0;
-  let digits = 0;
-  let value = 0;
-  for (let i = 0; i <= text.length; i++) {
-    const code = i === text.length ? DOT : text.charCodeAt(i);
-    if (code === DOT) {
-      if (digits === 0 || value > 255 || parts === 4) return undefined;
-      bytes[parts++] = value;
-      digits = 0;
-      value = 0;
-    } else {
-      // Leading zeros, letters and colons are the full parser's to judge.
-      if (code < 0x30 || code > 0x39 || (digits > 0 && value === 0)) return undefined;
-      value = value * 10 + code - 0x30;
-      digits += 1;
-    }
-  }
-  return parts === 4 ? bytes : undefined;
+function u32Bytes(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
-
-const DOT = 0x2e;

@@ -1,11 +1,10 @@
 /** Write commands as attributes, and the few objects beside services and destinations. */
 import { formatIp, ipFamily } from "../lib/ip-address.ts";
 import { WireFormatError } from "../netlink/errors.ts";
-import type { MessageWriter } from "../netlink/writer.ts";
 import type { IpvsCommand } from "./client.ts";
 import type { IpvsInfo, ProtocolTimeouts, SyncDaemon } from "./model.ts";
 import { IPVS_CMD, IP_VS_STATE } from "./uapi.ts";
-import { INFO_MESSAGE, REQUEST_MESSAGE, type DaemonAttrs, type RequestAttrs } from "./wire.ts";
+import type { DaemonAttrs, INFO_MESSAGE, RequestAttrs } from "./wire.ts";
 import type { AttributesOf } from "../netlink/attributes.ts";
 import { addressBytes } from "./wire-address.ts";
 import { destinationIdentityToAttrs, destinationToAttrs } from "./wire-destination.ts";
@@ -27,11 +26,6 @@ const COMMAND_NUMBERS: Readonly<Record<IpvsCommand["op"], number>> = {
 /** The kernel's number of a command. */
 export function commandNumber(command: IpvsCommand): number {
   return COMMAND_NUMBERS[command.op];
-}
-
-/** Appends the attributes. @throws RangeError, IpSyntaxError on a value that cannot be written */
-export function writeCommand(writer: MessageWriter, command: IpvsCommand): void {
-  REQUEST_MESSAGE.encode(writer, commandAttrs(command));
 }
 
 /** The attributes of a command. */

@@ -19,19 +19,20 @@ import { statsFromAttrs } from "./wire-service.ts";
 export type DestinationIdentity = Pick<Destination, "family" | "address" | "port">;
 export type DestinationIdentityAttrs = NonNullable<RequestAttrs["DEST"]>;
 
-const METHOD_NUMBERS: Readonly<Record<ForwardingMethod, number>> = {
+/** Kernel numbers of the model's words. */
+export const METHOD_NUMBERS: Readonly<Record<ForwardingMethod, number>> = {
   NAT: IP_VS_CONN_F.MASQ,
   LocalNode: IP_VS_CONN_F.LOCALNODE,
   TUN: IP_VS_CONN_F.TUNNEL,
   DR: IP_VS_CONN_F.DROUTE,
   Bypass: IP_VS_CONN_F.BYPASS,
 };
-const TUNNEL_TYPES: Readonly<Record<Tunnel["type"], number>> = {
+export const TUNNEL_TYPES: Readonly<Record<Tunnel["type"], number>> = {
   IPIP: IP_VS_TUNNEL_TYPE.IPIP,
   GUE: IP_VS_TUNNEL_TYPE.GUE,
   GRE: IP_VS_TUNNEL_TYPE.GRE,
 };
-const CHECKSUM_FLAGS: Readonly<Record<Tunnel["checksum"], number>> = {
+export const CHECKSUM_FLAGS: Readonly<Record<Tunnel["checksum"], number>> = {
   None: IP_VS_TUNNEL_ENCAP_FLAG.NOCSUM,
   Checksum: IP_VS_TUNNEL_ENCAP_FLAG.CSUM,
   RemoteChecksum: IP_VS_TUNNEL_ENCAP_FLAG.REMCSUM,

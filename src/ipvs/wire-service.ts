@@ -26,18 +26,17 @@ const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
   [IPPROTO.SCTP, "SCTP"],
 ]);
 
-const IPV4_HOST_MASK = 0xffffffff;
-const IPV6_HOST_PREFIX = 128;
-const ALL_FLAGS = 0xffffffff;
+// Made once: most services have no persistence, and a view for each costs as much as the rest.
+const IPV4_HOST_MASK = u32Bytes(0xffffffff, false);
+const IPV6_HOST_PREFIX = hostU32Bytes(128);
+/** The mask that makes a flag word say everything. */
+export const ALL_FLAGS = 0xffffffff;
 
 /** @throws IpSyntaxError when the address is not canonical */
 export function identityToAttrs(identity: ServiceIdentity): ServiceIdentityAttrs {
+  assertNamesService(identity);
   const AF = familyNumber(identity.family);
-  if (identity.kind === "mark") {
-    // The kernel would make TCP 0.0.0.0:0 of it.
-    if (identity.mark === 0) throw new RangeError("firewall mark 0 names no service");
-    return { AF, FWMARK: identity.mark };
-  }
+  if (identity.kind === "mark") return { AF, FWMARK: identity.mark };
   return {
     AF,
     PROTOCOL: IPPROTO[identity.protocol],
@@ -61,6 +60,13 @@ export function identityFromAttrs(attrs: ServiceIdentityAttrs): ServiceIdentity 
   const address = addressText(family, bytes, "IPVS_SVC_ATTR_ADDR");
   const port = present(attrs.PORT, "IPVS_SVC_ATTR_PORT");
   return protocol && { kind: "address", family, protocol, address, port };
+}
+
+/** @throws RangeError for mark 0, of which the kernel would make TCP 0.0.0.0:0 */
+export function assertNamesService(identity: ServiceIdentity): void {
+  if (identity.kind === "mark" && identity.mark === 0) {
+    throw new RangeError("firewall mark 0 names no service");
+  }
 }
 
 /** All of a create or an update, which replaces everything. */
@@ -116,7 +122,8 @@ export function statsFromAttrs(
   };
 }
 
-function flagBits({ persistence, onePacket, schedulerFlags: flags }: Service): number {
+/** The kernel's flag word of a service. */
+export function flagBits({ persistence, onePacket, schedulerFlags: flags }: Service): number {
   return (
     (persistence === undefined ? 0 : IP_VS_SVC_F.PERSISTENT) |
     (onePacket ? IP_VS_SVC_F.ONEPACKET : 0) |
@@ -138,12 +145,22 @@ function isSet(flags: number, bit: number): boolean {
   return (flags & bit) !== 0;
 }
 
-/** The kernel wants a valid one also without persistence. */
-function maskBytes(identity: ServiceIdentity, persistence: Persistence | undefined): Uint8Array {
+/** NETMASK: the kernel wants a valid one also without persistence. */
+export function maskBytes(
+  { family }: ServiceIdentity,
+  persistence: Persistence | undefined,
+): Uint8Array {
+  if (persistence === undefined) return family === "IPv4" ? IPV4_HOST_MASK : IPV6_HOST_PREFIX;
+  return family === "IPv4" ? u32Bytes(persistence.mask, false) : hostU32Bytes(persistence.mask);
+}
+
+function hostU32Bytes(value: number): Uint8Array {
+  return u32Bytes(value, HOST_LITTLE_ENDIAN);
+}
+
+function u32Bytes(value: number, littleEndian: boolean): Uint8Array {
   const bytes = new Uint8Array(4);
-  const view = viewOf(bytes);
-  if (identity.family === "IPv4") view.setUint32(0, persistence?.mask ?? IPV4_HOST_MASK, false);
-  else view.setUint32(0, persistence?.mask ?? IPV6_HOST_PREFIX, HOST_LITTLE_ENDIAN);
+  viewOf(bytes).setUint32(0, value, littleEndian);
   return bytes;
 }
 

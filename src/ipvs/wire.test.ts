@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { WireFormatError } from "../netlink/errors.ts";
 import { MessageWriter } from "../netlink/writer.ts";
 import type { IpvsCommand } from "./client.ts";
+import { CommandWriter } from "./command-writer.ts";
 import { anIdentity, aDestination, aMark, aService } from "./testing/builders.ts";
 import { daemons, destinations, identities, services } from "./testing/arbitraries.ts";
 import { IPVS_CMD_ATTR, IPVS_SVC_ATTR } from "./uapi.ts";
@@ -26,7 +27,6 @@ import {
   infoFromAttrs,
   timeoutsFromAttrs,
   timeoutsToAttrs,
-  writeCommand,
 } from "./wire-command.ts";
 import {
   destinationFromAttrs,
@@ -48,7 +48,7 @@ function bytesOf(write: (writer: MessageWriter) => void): Uint8Array {
 }
 
 function bytesOfCommand(command: IpvsCommand): Uint8Array {
-  return bytesOf((writer) => writeCommand(writer, command));
+  return bytesOf((writer) => new CommandWriter().write(writer, command));
 }
 
 describe("round trips", () => {
@@ -330,5 +330,45 @@ describe("information", () => {
       version: "1.2.1",
       connectionTableSize: 4096,
     });
+  });
+});
+
+describe("a CommandWriter", () => {
+  it("writes the same bytes whatever it wrote before", () => {
+    const commands = fc.array(
+      fc.oneof(
+        fc
+          .tuple(fc.constantFrom(anIdentity(), aMark(7), anIdentity("2001:db8::10")), destinations)
+          .map(([identity, destination]): IpvsCommand => ({
+            op: "update-destination",
+            identity,
+            destination,
+          })),
+        services.map((service): IpvsCommand => ({ op: "update-service", service })),
+      ),
+      { maxLength: 10 },
+    );
+    fc.assert(
+      fc.property(commands, (list) => {
+        const writer = new CommandWriter();
+        for (const command of list) {
+          expect(bytesOf((w) => writer.write(w, command))).toEqual(
+            bytesOf((w) => REQUEST_MESSAGE.encode(w, commandAttrs(command))),
+          );
+        }
+      }),
+    );
+  });
+
+  it("forgets an identity that it could not write", () => {
+    const writer = new CommandWriter();
+    const command = {
+      op: "update-destination",
+      identity: aMark(0),
+      destination: aDestination(),
+    } as const;
+    const write = (): Uint8Array => bytesOf((w) => writer.write(w, command));
+    expect(write).toThrow(RangeError);
+    expect(write).toThrow(RangeError);
   });
 });

@@ -1,6 +1,5 @@
 /** Which commands the kernel refuses on their face, before it looks at its table. */
 import { IpSyntaxError, ipScope, parseIp } from "../../lib/ip-address.ts";
-import type { IpvsCommand } from "../client.ts";
 import type {
   Destination,
   ProtocolTimeouts,
@@ -8,16 +7,13 @@ import type {
   ServiceIdentity,
   SyncDaemon,
 } from "../model.ts";
-import { MAX_ENGINE_NAME, MAX_SCHEDULER_NAME } from "../uapi.ts";
 
 const INT_MAX = 2 ** 31 - 1;
 const MAX_TIMEOUT_SECONDS = Math.floor(INT_MAX / 1000);
 
 /** Name of the error that the kernel answers a service command with, or undefined. */
 export function refuseService(service: Service): string | undefined {
-  const { scheduler, persistence, persistenceEngine, identity } = service;
-  if (scheduler.length > MAX_SCHEDULER_NAME) return "EINVAL";
-  if ((persistenceEngine ?? "").length > MAX_ENGINE_NAME) return "EINVAL";
+  const { persistence, identity } = service;
   if (identity.family === "IPv6" && persistence !== undefined) {
     if (persistence.mask < 1 || persistence.mask > 128) return "EINVAL";
   }
@@ -56,11 +52,6 @@ export function refuseDaemon(
   if (!interfaces.has(daemon.interfaceName)) return "ENODEV";
   const group = daemon.multicastGroup;
   return group === undefined || ipScope(group) === "Multicast" ? undefined : "EINVAL";
-}
-
-/** What a test can name in a fault: the operation alone, or with a key. */
-export function commandMatches(command: IpvsCommand, op: IpvsCommand["op"] | "any"): boolean {
-  return op === "any" || command.op === op;
 }
 
 /** The kernel looks the address up as a route: multicast, broadcast and zero are none of a host. */

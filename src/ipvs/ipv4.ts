@@ -1,0 +1,31 @@
+/** IPv4 text as a number, without the cost of the full parser: encoding runs it very often. */
+
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+/**
+ * Value of a canonical IPv4 address, 0..2^32-1; undefined for any other text, whose error is the
+ * full parser's to name.
+ */
+export function checkedIpv4Value(text: string): number | undefined {
+  let address = 0;
+  let dots = 0;
+  let digits = 0;
+  let part = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (digits === 0 || part > 255) return undefined;
+      address = address * 256 + part;
+      dots += 1;
+      digits = 0;
+      part = 0;
+    } else {
+      const digit = code - ZERO;
+      if (digit < 0 || digit > 9 || (digits > 0 && part === 0)) return undefined;
+      part = part * 10 + digit;
+      digits += 1;
+    }
+  }
+  return dots === 3 && digits > 0 && part <= 255 ? address * 256 + part : undefined;
+}
