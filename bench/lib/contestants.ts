@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { BenchContext } from "./measure.ts";
 import { withNamespace } from "./namespace.ts";
-import { figure, run, runJson, startContestant, type Contestant } from "./process.ts";
+import { figure, run, runJson, startContestant } from "./process.ts";
 import { ipvsadmRules, type Size } from "./workload.ts";
 
 const PROGRAMS = join(import.meta.dirname, "../contestants");
@@ -60,7 +60,7 @@ export async function npmRun(
     });
 }
 
-/** What one programming of ours took, by the age of the process that did it. */
+/** What one programming of ours took. */
 export interface OursRun {
   readonly planMs: number;
   readonly applyMs: number;
@@ -70,35 +70,25 @@ export interface OursRun {
 export const REHEARSALS = { cold: 0, warm: 2, hot: 12 } as const;
 export type Warmth = keyof typeof REHEARSALS;
 
-/** Lets one process of ours program table after table, each in a new namespace. */
-export async function programOurs(
-  context: BenchContext,
-  size: Size,
-): Promise<Readonly<Record<Warmth, OursRun>>> {
-  const argv = ["node", join(PROGRAMS, "ours-program.ts")];
-  const contestant = startContestant(argv, context.signal);
-  try {
-    const runs: OursRun[] = [];
-    for (let n = 0; n <= REHEARSALS.hot; n += 1) {
-      runs.push(await programOnce(context, contestant, size));
-    }
-    const at = (index: number): OursRun => {
-      const one = runs[index];
-      if (one === undefined) throw new Error(`no run ${index}`);
-      return one;
-    };
-    return { cold: at(REHEARSALS.cold), warm: at(REHEARSALS.warm), hot: at(REHEARSALS.hot) };
-  } finally {
-    await contestant.end();
-  }
+/** One process of ours, which programs table after table, each in a new namespace. */
+export interface OurProcess {
+  program(): Promise<OursRun>;
+  end(): Promise<void>;
 }
 
-function programOnce(context: BenchContext, ours: Contestant, size: Size): Promise<OursRun> {
-  return withNamespace(context.signal, async (namespace) => {
-    const figures = await ours.ask([namespace.path, ...sizeArguments(size)].join(" "));
-    await expectTable(context, namespace, size);
-    return { planMs: figure(figures, "planMs"), applyMs: figure(figures, "applyMs") };
-  });
+export function startOurs(context: BenchContext, size: Size): OurProcess {
+  const { signal } = context;
+  const contestant = startContestant(["node", join(PROGRAMS, "ours-program.ts")], signal);
+  return {
+    program: () =>
+      withNamespace(signal, async (namespace) => {
+        const request = [namespace.path, ...sizeArguments(size)].join(" ");
+        const figures = await contestant.ask(request);
+        await expectTable(context, namespace, size);
+        return { planMs: figure(figures, "planMs"), applyMs: figure(figures, "applyMs") };
+      }),
+    end: () => contestant.end(),
+  };
 }
 
 /** Nobody wins by doing less. */

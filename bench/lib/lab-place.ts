@@ -43,7 +43,7 @@ export function placeName(kernel: KernelKind): string {
 /** Other work on the machine is the largest error; the guest inherits this. */
 export function raisePriority(): void {
   try {
-    setPriority(constants.priority.PRIORITY_HIGH);
+    setPriority(constants.priority.PRIORITY_HIGHEST);
   } catch {
     console.error("not allowed to raise the priority: expect wider ranges");
   }

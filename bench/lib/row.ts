@@ -14,7 +14,10 @@ export interface Row {
   readonly peerRange: readonly [min: number, max: number] | null;
   readonly peerName: string | null;
   readonly unit: "ms" | "writes" | "MB" | "MB per 1000 services";
-  /** ours / peer: below 1 is less time or memory than the peer's. */
+  /**
+   * ours / peer: below 1 is less time or memory than the peer's. Where both have a sample for each
+   * round, the median of the rounds' ratios; else the ratio of the medians.
+   */
   readonly ratio: number | null;
   /** `ratio <= 3`, `ours <= 0`; null where nothing was promised. */
   readonly goal: string | null;
@@ -27,21 +30,26 @@ export interface Goal {
   readonly atMost: number;
 }
 
+export interface Peer {
+  readonly name: string;
+  readonly samples: readonly number[];
+}
+
 export interface RowInput {
   readonly name: string;
   readonly size: string;
   readonly unit: Row["unit"];
   /** Samples, one a round. */
   readonly ours: readonly number[];
-  readonly peer?: { readonly name: string; readonly samples: readonly number[] };
-  readonly goal?: Goal;
+  readonly peer?: Peer | undefined;
+  readonly goal?: Goal | undefined;
 }
 
 /** Condenses the samples of both sides into a row and judges it. */
 export function toRow(input: RowInput): Row {
   const ours = summarize(input.ours);
   const peer = input.peer === undefined ? undefined : summarize(input.peer.samples);
-  const ratio = peer === undefined || peer.median === 0 ? null : ours.median / peer.median;
+  const ratio = input.peer === undefined ? null : ratioOf(input.ours, input.peer.samples);
   const judged = input.goal?.of === "ratio" ? ratio : ours.median;
   return {
     name: input.name,
@@ -56,6 +64,12 @@ export function toRow(input: RowInput): Row {
     goal: input.goal === undefined ? null : `${input.goal.of} <= ${input.goal.atMost}`,
     met: input.goal === undefined ? null : judged !== null && judged <= input.goal.atMost,
   };
+}
+
+/** Both sides of a round see the same machine; between rounds its speed changes. */
+function ratioOf(ours: readonly number[], peer: readonly number[]): number {
+  if (ours.length !== peer.length) return summarize(ours).median / summarize(peer).median;
+  return summarize(ours.map((value, round) => value / (peer[round] ?? NaN))).median;
 }
 
 function rangeOf(summary: Summary): readonly [number, number] {
