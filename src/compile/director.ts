@@ -9,7 +9,7 @@ import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 import type { ObjectSet } from "../source/source.ts";
 import { Claims, claimsAlike } from "./claims.ts";
 import { DirectorOutput } from "./director-output.ts";
-import { listDifference } from "./list-difference.ts";
+import { listDifference } from "../lib/list-difference.ts";
 import { LookUps } from "./look-ups.ts";
 import type { CompileDirector, DirectorCompiler, DirectorUpdate, NodeFacts } from "./model.ts";
 import { NodeView } from "./node-view.ts";

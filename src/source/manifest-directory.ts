@@ -1,0 +1,109 @@
+/**
+ * The directory on disk: which files there are, and their bytes where they changed. Knows nothing
+ * of what is in them.
+ */
+import { constants, type Stats } from "node:fs";
+import { open, readdir, stat } from "node:fs/promises";
+
+import { toError } from "../lib/errors.ts";
+
+/** What tells one version of a file from another without reading it. */
+type Fingerprint = string;
+
+/** What became of a file since it was read last. */
+export type FileChange =
+  | { readonly kind: "same" | "gone" }
+  | { readonly kind: "read"; readonly bytes: Buffer; readonly modifiedWallMs: number }
+  | { readonly kind: "failed"; readonly message: string }
+  /** It changed while it was read; try again. */
+  | { readonly kind: "busy" };
+
+/** Larger ones are a mistake: ten thousand objects take about 5 MB. */
+export const MAX_FILE_BYTES = 32 * 1024 * 1024;
+
+export class ManifestDirectory {
+  readonly #path: string;
+  readonly #seen = new Map<string, Fingerprint>();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Names of the manifest files; undefined = there is no such directory. @throws other failures */
+  async list(): Promise<readonly string[] | undefined> {
+    try {
+      return (await readdir(this.#path)).filter(isManifestName).sort();
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Identity of the directory itself, which a swapped symlink changes; undefined = none. */
+  async identity(): Promise<string | undefined> {
+    try {
+      const { dev, ino } = await stat(this.#path);
+      return `${dev}:${ino}`;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Reads a file if it is not as it was at the last `read` or `failed`. */
+  async read(name: string): Promise<FileChange> {
+    try {
+      return await this.#read(`${this.#path}/${name}`, name);
+    } catch (error) {
+      this.forget(name);
+      if (isMissing(error)) return { kind: "gone" };
+      return { kind: "failed", message: `cannot be read: ${toError(error).message}` };
+    }
+  }
+
+  /** Makes the next `read` of the file read it whatever it looks like. */
+  forget(name: string): void {
+    this.#seen.delete(name);
+  }
+
+  async #read(path: string, name: string): Promise<FileChange> {
+    const before = await stat(path);
+    if (!before.isFile()) return { kind: "gone" };
+    if (this.#seen.get(name) === fingerprint(before)) return { kind: "same" };
+    if (before.size > MAX_FILE_BYTES) {
+      this.#seen.set(name, fingerprint(before));
+      const limit = MAX_FILE_BYTES / 1024 / 1024;
+      return {
+        kind: "failed",
+        message: `is larger than ${limit} MiB; split it into several files`,
+      };
+    }
+    // Not to wait for a writer, if the name became a pipe in the meantime.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const opened = await file.stat();
+      const bytes = await file.readFile();
+      const after = await file.stat();
+      if (fingerprint(opened) !== fingerprint(after)) return { kind: "busy" };
+      this.#seen.set(name, fingerprint(after));
+      return { kind: "read", bytes, modifiedWallMs: after.mtimeMs };
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Hidden names are editors' and ConfigMap mounts' own. */
+export function isManifestName(name: string): boolean {
+  return /^[^.].*\.(yaml|yml|json)$/.test(name);
+}
+
+function fingerprint({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Fingerprint {
+  return `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
+}
+
+function isMissing(error: unknown): boolean {
+  // Errors of file system calls carry the errno name as `code`.
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
