@@ -59,7 +59,8 @@ export async function announceAddresses(
     const socket = sockets.use(openSocket(options, binding));
     speakers.push(() => sendNd(socket, mac, ipv6, options.router ?? false));
   }
-  return speakInRounds(speakers, options, signal);
+  // Awaited here: the sockets close when this function ends.
+  return await speakInRounds(speakers, options, signal);
 }
 
 async function speakInRounds(

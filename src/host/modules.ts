@@ -10,7 +10,7 @@ export interface KernelModules {
   readonly ipvs: boolean;
   /** Of IPVS, for example `1.2.1`; undefined where it is not loaded. */
   readonly ipvsVersion: string | undefined;
-  /** Size of the connection table; undefined where the kernel does not print it. */
+  /** Size of the connection table; undefined where it has no fixed one (7.1 and newer). */
   readonly connectionTableSize: number | undefined;
   /** Names of the `net.ipv4.vs` settings. */
   readonly ipvsSettings: ReadonlySet<string>;
@@ -30,7 +30,7 @@ export async function readModules(proc = "/proc"): Promise<KernelModules> {
   return {
     ipvs: table !== undefined,
     ipvsVersion: header?.[1],
-    connectionTableSize: header?.[2] === undefined ? undefined : Number(header[2]),
+    connectionTableSize: Number(header?.[2] ?? 0) || undefined,
     ipvsSettings: new Set(settings),
     loaded: new Set(loaded),
   };

@@ -1,4 +1,5 @@
 /** The host layer against the running kernel: what other programs see, and what is on the wire. */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -38,6 +39,11 @@ afterEach(() => {
   network.dispose();
 });
 
+function ipKnowsProtocols(): boolean {
+  const { stderr } = spawnSync("ip", ["addr", "help"], { encoding: "utf8" });
+  return stderr.includes("proto ");
+}
+
 async function linkOf(netnsPath: string): Promise<ObservedLink> {
   const other = new NetlinkHost({ transport: nativeTransport, netnsPath });
   const { links } = await other.observe([], signal);
@@ -56,7 +62,8 @@ describe("what `ip` sees", () => {
     await client.addAddress(aVip(vip, "eth0"), owner, signal);
     const shown = network.inNode(`-d addr show dev eth0 to ${vip}`);
     expect(shown).toContain("noprefixroute");
-    expect(shown).toContain(`proto ${mark}`);
+    // iproute2 before 6.4 does not know the attribute.
+    if (ipKnowsProtocols()) expect(shown).toContain(`proto ${mark}`);
     expect(shown).not.toContain("tentative");
     expect(network.inNode(vip === VIP6 ? "-6 route" : "route")).not.toContain(vip);
   });
@@ -118,21 +125,25 @@ describe("probeAddress", () => {
     expect(network.inNeighbour("neigh")).not.toContain(VIP);
   });
 
-  it.each([VIP, VIP6])("hears another machine that asks for %s as well", async (vip) => {
-    const other = probeAddress(
-      {
-        transport: nativeTransport,
-        netnsPath: network.neighbourPath,
-        address: vip,
-        link: await linkOf(network.neighbourPath),
-        ownMacs: new Set(),
-        timing: { probes: 8, intervalMs: 60, listenMs: 10 },
-      },
-      signal,
-    );
-    expect(await probe(vip)).toMatchObject({ kind: "occupied" });
-    await other;
-  });
+  it.each([VIP, VIP6])(
+    "lets at most one of two machines that ask for %s at once find it free",
+    async (vip) => {
+      const other = probeAddress(
+        {
+          transport: nativeTransport,
+          netnsPath: network.neighbourPath,
+          address: vip,
+          link: await linkOf(network.neighbourPath),
+          ownMacs: new Set(),
+          timing: { probes: 8, intervalMs: 60, listenMs: 10 },
+        },
+        signal,
+      );
+      // Whoever began first hears the other and gives up; the later one may then hear nobody.
+      const kinds = await Promise.all([probe(vip), other]);
+      expect(kinds.filter(({ kind }) => kind === "occupied").length).toBeGreaterThan(0);
+    },
+  );
 
   it("finds everything free on a device without neighbours, and sends nothing", async () => {
     const { links } = await client.observe([], signal);
@@ -300,11 +311,10 @@ describe("changeHost", () => {
 });
 
 describe("readModules", () => {
-  it("finds IPVS, its settings and its table size", async () => {
+  it("finds IPVS and its settings", async () => {
     const modules = await readModules();
     expect(modules.ipvs).toBe(true);
     expect(modules.ipvsVersion).toMatch(/^\d+\.\d+\.\d+$/);
-    expect(modules.connectionTableSize).toBeGreaterThan(0);
     expect(modules.ipvsSettings).toContain("expire_nodest_conn");
     expect(readFileSync("/proc/net/ip_vs", "latin1")).toContain(String(modules.ipvsVersion));
   });
