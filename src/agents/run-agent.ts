@@ -28,6 +28,8 @@ export interface Agent {
   readonly ready: boolean;
   /** For `/status`. */
   status(): object;
+  /** Ends what runs beside the passes; resolves when it has. */
+  finish(): Promise<void>;
 }
 
 export interface RunOptions {
@@ -80,6 +82,7 @@ export async function runAgent(options: RunOptions, signal: AbortSignal): Promis
   } finally {
     unsubscribe();
     watch.close();
+    await agent.finish();
     await health?.close();
     log.info({}, "agent stopped; services, addresses and settings stay in place");
   }

@@ -41,7 +41,7 @@ async function buildDirector(options: AgentOptions, parts: AgentParts): Promise<
       log,
       onVerdict: () => wake("probe"),
     }),
-    announce: (bound) => void neighbours.announce(bound, signal),
+    announce: (bound) => neighbours.announce(bound, signal),
     clock,
     log,
     nodeName: options.nodeName,
@@ -56,6 +56,7 @@ async function buildDirector(options: AgentOptions, parts: AgentParts): Promise<
     get ready() {
       return director.programmed;
     },
+    finish: () => neighbours.silent(),
     status: () => ({
       role: "director",
       node: options.nodeName,

@@ -37,6 +37,7 @@ function buildRealServer(options: AgentOptions, { node, source, log }: AgentPart
     get ready() {
       return agent.prepared;
     },
+    finish: () => Promise.resolve(),
     status: () => ({
       role: "realserver",
       node: options.nodeName,

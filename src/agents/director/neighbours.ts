@@ -18,6 +18,7 @@ export interface NeighbourOptions {
 
 export class Neighbours {
   readonly #options: NeighbourOptions;
+  readonly #announcing = new Set<Promise<void>>();
 
   constructor(options: NeighbourOptions) {
     this.#options = options;
@@ -36,8 +37,20 @@ export class Neighbours {
     return probeAddress({ transport, clock, address: wanted.address, link, ownMacs }, signal);
   }
 
-  /** Announces addresses that were bound just now. A failure is logged: neighbours find out late. */
-  async announce(bound: readonly DesiredAddress[], signal: AbortSignal): Promise<void> {
+  /** Announces addresses that were bound just now, several times within a second or so. */
+  announce(bound: readonly DesiredAddress[], signal: AbortSignal): void {
+    const announcing = this.#announce(bound, signal).finally(() => {
+      this.#announcing.delete(announcing);
+    });
+    this.#announcing.add(announcing);
+  }
+
+  /** Resolves when no announcement is under way. */
+  async silent(): Promise<void> {
+    await Promise.all(this.#announcing);
+  }
+
+  async #announce(bound: readonly DesiredAddress[], signal: AbortSignal): Promise<void> {
     const { transport, clock, log } = this.#options;
     try {
       const links = await this.#options.links(signal);
@@ -50,6 +63,7 @@ export class Neighbours {
       });
       await Promise.all(announcements);
     } catch (thrown) {
+      // Traffic moves all the same, as neighbours' caches expire; it only takes longer.
       if (!isAbort(thrown)) log.error({ err: toError(thrown) }, "vip could not be announced");
     }
   }
