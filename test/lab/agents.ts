@@ -46,6 +46,8 @@ const HEALTH_PORT: Readonly<Record<AgentRole, number>> = { director: 9640, reals
 const OPERATOR = join(PROJECT_ROOT, "src/main/lvs-operator.ts");
 const LVSCTL = join(PROJECT_ROOT, "src/main/lvsctl.ts");
 const READY_POLL_MS = 50;
+/** Asking starts a process, and an agent that starts needs the core: ask a fraction of the time. */
+const READY_POLL_PAUSES = 4;
 
 /** Where an agent of the host keeps its journal when the caller does not say. */
 export function stateDirectoryOf(topology: Topology, host: HostName): string {
@@ -103,11 +105,14 @@ function agentHandle(
     },
     async ready(timeoutMs = 30_000) {
       const deadline = performance.now() + timeoutMs;
-      while ((await ask("/readyz")) === undefined) {
+      for (;;) {
+        const askedMs = performance.now();
+        if ((await ask("/readyz")) !== undefined) return;
+        const tookMs = performance.now() - askedMs;
         if (child.end !== undefined || performance.now() > deadline) {
           throw new Error(`${child.title} is not ready:\n${child.lines.join("\n")}`);
         }
-        await sleep(READY_POLL_MS);
+        await sleep(Math.max(READY_POLL_MS, READY_POLL_PAUSES * tookMs));
       }
     },
     stop: () => child.stop(),
