@@ -44,7 +44,6 @@ const SCHEDULER_FLAGS = [
   { fallback: false, port: false, third: false },
   { fallback: true, port: false, third: false },
 ] as const;
-const PERSISTENCE = [undefined, { timeoutSeconds: 360, mask: 0xffffffff }] as const;
 const DRAINS = [
   { timeoutSeconds: 300, whenExpired: "Remove" },
   { timeoutSeconds: 0, whenExpired: "Remove" },
@@ -86,11 +85,12 @@ function worldOf(dice: Dice): SmallWorld {
 }
 
 function serviceOf(dice: Dice, identity: ServiceIdentity): Service {
+  const mask = identity.family === "IPv4" ? 0xffffff00 : 64;
   return aService({
     identity,
     scheduler: dice.pick(SCHEDULERS),
     schedulerFlags: dice.pick(SCHEDULER_FLAGS),
-    persistence: dice.pick(PERSISTENCE),
+    persistence: dice.pick([undefined, { timeoutSeconds: 360, mask }]),
   });
 }
 
