@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 
-import { commonPrefix, commonSuffix, documentStarts } from "./split-documents.ts";
+import { commonPrefix, commonSuffix, documentStarts, isPreamble } from "./split-documents.ts";
 import { parseManifest, type ManifestDocument } from "./yaml-document.ts";
 
 /** A file that was read, or why it could not be. */
@@ -33,10 +33,8 @@ export function readManifest(bytes: Buffer, before?: ManifestFile): ManifestFile
     return failedManifest(`line ${firstBadLine(bytes)} is not valid UTF-8; save the file as UTF-8`);
   }
   if (before === undefined || before.documents.length === 0) return parseAll(bytes);
-  const { head, tail } = unchangedEnds(before, bytes);
+  const { head, tail, from, to } = changedPart(before, bytes);
   const shift = bytes.length - before.bytes.length;
-  const from = head === 0 ? firstStart(bytes) : startAt(before, head);
-  const to = tail === 0 ? bytes.length : startAt(before, before.documents.length - tail) + shift;
   const known = new Map(
     before.documents
       .slice(head, before.documents.length - tail)
@@ -107,7 +105,26 @@ function documentText(file: ManifestFile, index: number): string {
   return file.bytes.toString("utf8", startAt(file, index), startAt(file, index + 1));
 }
 
-/** Number of documents at the beginning and at the end that are the same in both versions. */
+interface ChangedPart {
+  /** Number of documents at the beginning that are the same in both versions. */
+  readonly head: number;
+  /** The same at the end. */
+  readonly tail: number;
+  /** What is between them in the new version. */
+  readonly from: number;
+  readonly to: number;
+}
+
+function changedPart(before: ManifestFile, bytes: Buffer): ChangedPart {
+  const { head, tail } = unchangedEnds(before, bytes);
+  const shift = bytes.length - before.bytes.length;
+  const from = head === 0 ? firstStart(bytes) : startAt(before, head);
+  const to = tail === 0 ? bytes.length : startAt(before, before.documents.length - tail) + shift;
+  // Directives now begin the file, and belong to the document after them.
+  if (head === 0 && isPreamble(bytes, from, to)) return { head, tail: 0, from, to: bytes.length };
+  return { head, tail, from, to };
+}
+
 function unchangedEnds(
   before: ManifestFile,
   bytes: Buffer,

@@ -33,7 +33,7 @@ function endsMarker(byte: number | undefined): boolean {
 }
 
 /** Directives (`%YAML 1.2`) belong to the document whose marker follows them. */
-function isPreamble(bytes: Buffer, start: number, end: number): boolean {
+export function isPreamble(bytes: Buffer, start: number, end: number): boolean {
   if (!bytes.subarray(start, end).includes(PERCENT)) return false;
   const lines = bytes.toString("latin1", start, end).split("\n");
   return lines.every((line) => /^(%.*|\s*(#.*)?)$/.test(line));
