@@ -68,9 +68,8 @@ type DeepReadonly<T> = T extends readonly (infer E)[]
 /**
  * Everything we remember of a node.
  * `services`: the IPVS services that the director programmed, each with the object it was for.
- * `drains`: when and why a
- * destination or service began to drain, by a key of the director's choice. `holds`: since when a
- * real server's VIP is no longer wanted, by address.
+ * `drains`: when and why a destination or service began to drain, by a key of the director's
+ * choice. `holds`: since when a real server's VIP is no longer wanted, by address.
  */
 export type NodeJournal = DeepReadonly<z.output<typeof journalSchema>>;
 
