@@ -117,16 +117,18 @@ class Demo {
   async cleanUp(director: Agent): Promise<void> {
     this.#stage.title("Agents stop; lvsctl cleanup takes everything back");
     await Promise.all([director, ...this.#realServers].map((agent) => agent.stop()));
-    for (const { host } of [director, ...this.#realServers]) {
-      const state = stateDirectoryOf(this.#topology, host);
-      const { code, stdout, stderr } = await lvsctl(this.#topology, host, [
-        "cleanup",
-        "--state-dir",
-        state,
-      ]);
-      if (code !== 0) throw new Error(`lvsctl cleanup on ${host} ended with ${code}: ${stderr}`);
-      if (host === DIRECTOR || host === "rs1") this.#stage.show(`${host}\n${stdout}`);
-    }
+    const hosts = [director, ...this.#realServers].map(({ host }) => host);
+    const answers = await Promise.all(hosts.map((host) => this.#cleanUpHost(host)));
+    hosts.forEach((host, i) => {
+      if (host === DIRECTOR || host === "rs1") this.#stage.show(`${host}\n${answers[i] ?? ""}`);
+    });
+  }
+
+  async #cleanUpHost(host: HostName): Promise<string> {
+    const args = ["cleanup", "--state-dir", stateDirectoryOf(this.#topology, host)];
+    const { code, stdout, stderr } = await lvsctl(this.#topology, host, args);
+    if (code !== 0) throw new Error(`lvsctl cleanup on ${host} ended with ${code}: ${stderr}`);
+    return stdout;
   }
 
   totals(): Pick<Result, "requests" | "perRealServer"> {

@@ -2,10 +2,13 @@
 import type { HostName } from "../../test/lab/network.ts";
 import type { Topology } from "../../test/lab/topology.ts";
 
+// Of IPv6 only forwarding: a tunnel device that was up once keeps its IPv6 settings, which the
+// kernel makes when it comes up first, and nothing but a new namespace takes away.
+const SETTINGS = "^net[.](ipv4[.](conf|ip_forward|vs)|ipv6[.]conf[.](all|eth.*)[.]forwarding)";
 const SNAPSHOT = [
   "ip -o addr show | awk '{print $2, $4}' | sort",
   "ip -o link show | sed 's/@[^:]*//' | awk '{print $2, $3}' | sort",
-  "sysctl -a --pattern '^net[.]ipv[46][.](conf|ip_forward|vs)' 2>/dev/null | grep -v stable_secret | sort",
+  `sysctl -a --pattern '${SETTINGS}' 2>/dev/null | sort`,
   "ipvsadm -S -n 2>/dev/null | sort",
 ];
 
