@@ -85,7 +85,8 @@ export class ManifestStore {
     if (this.#filesChanged) changed = this.#refreshRefused() || changed;
     const { removed, recheckAtMs, keptAll } = this.#removeMissing(nowMs);
     if (this.#filesChanged || removed > 0) this.#problems = this.#findProblems();
-    if (changed || removed > 0 || this.#completenessDiffers()) this.#publish();
+    const first = this.#filesChanged && this.#objects === undefined;
+    if (changed || first || removed > 0 || this.#completenessDiffers()) this.#publish();
     this.#filesChanged = false;
     const nothing = keptAll || this.#objects === undefined;
     const problems = nothing ? [...this.#problems, this.#emptyProblem()] : this.#problems;
@@ -152,13 +153,14 @@ export class ManifestStore {
   } {
     let removed = 0;
     let recheckAtMs: number | undefined;
-    if (this.#missing.size === 0) return { removed, recheckAtMs, keptAll: false };
-    if (this.#occurrences.size === 0 && !this.#saysEmpty()) {
-      return { removed, recheckAtMs, keptAll: true };
-    }
+    let keptAll = false;
+    if (this.#missing.size === 0) return { removed, recheckAtMs, keptAll };
+    const nothingLeft = this.#occurrences.size === 0 && !this.#saysEmpty();
     for (const [key, sinceMs] of this.#missing) {
       const home = this.#files.get(this.#homes.get(key) ?? "");
       if (home !== undefined && !isWhole(home)) continue;
+      keptAll ||= nothingLeft;
+      if (nothingLeft) continue;
       const dueMs = sinceMs + this.#removalGraceMs;
       if (dueMs <= nowMs) {
         this.#remove(key);
@@ -167,7 +169,7 @@ export class ManifestStore {
         recheckAtMs = Math.min(recheckAtMs ?? dueMs, dueMs);
       }
     }
-    return { removed, recheckAtMs, keptAll: false };
+    return { removed, recheckAtMs, keptAll };
   }
 
   #remove(key: ObjectKey): void {
