@@ -151,7 +151,7 @@ function outcome(child) {
   return new Promise((settle) => {
     child.once("error", (error) => settle(error.message));
     child.once("close", (code, signal) => {
-      settle(code === 0 ? undefined : (signal ?? `exit code ${code}`));
+      settle(code === 0 ? undefined : (signal ?? `exit code ${String(code)}`));
     });
   });
 }

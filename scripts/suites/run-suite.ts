@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { killGroup } from "../../test/lab/guest.ts";
-import { findKernel } from "../../test/lab/kernel.ts";
+import type { KernelKind } from "../../test/lab/kernel.ts";
 import { cacheDirectory, NPM_BIN, PROJECT_ROOT } from "../../test/lab/paths.ts";
 import { labPlace, runInGuest, runOnHost, type RunOptions } from "../../test/lab/run.ts";
 import type { Counts } from "./counts.ts";
@@ -35,6 +35,11 @@ export interface SuiteOptions {
   readonly signal: AbortSignal;
 }
 
+/** One run of a suite: what every step of it needs. */
+interface Run extends SuiteOptions {
+  readonly sink: (chunk: Uint8Array) => void;
+}
+
 /** Never rejects for a failed suite: whatever goes wrong with it is a failure in the counts. */
 export async function runSuite(suite: Suite, options: SuiteOptions): Promise<SuiteResult> {
   const started = performance.now();
@@ -43,12 +48,10 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Sui
     if (options.live) process.stdout.write(chunk);
     else output.push(Buffer.from(chunk).toString("utf8"));
   };
+  const run: Run = { ...options, sink };
   let counts: Counts;
   try {
-    counts =
-      suite.kind === "check"
-        ? await runCheck(suite.argv, options, sink)
-        : await runTests(suite, options, sink);
+    counts = await (suite.kind === "check" ? runCheck(suite.argv, run) : runTests(suite, run));
   } catch (error) {
     sink(Buffer.from(`${error instanceof Error ? error.message : String(error)}\n`));
     counts = { passed: 0, failed: 1, skipped: [] };
@@ -56,121 +59,101 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Sui
   return { counts, durationMs: performance.now() - started, output: output.join("") };
 }
 
-type Sink = (chunk: Uint8Array) => void;
-
-async function runCheck(
-  argv: readonly string[],
-  options: SuiteOptions,
-  sink: Sink,
-): Promise<Counts> {
-  const code = await runHere(argv, {}, CHECK_TIMEOUT_MS, options, sink);
-  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: [] };
+async function runCheck(argv: readonly string[], run: Run): Promise<Counts> {
+  const failure = await runHere({ argv, env: {}, timeoutMs: CHECK_TIMEOUT_MS }, run);
+  const failed = failure === undefined ? 0 : 1;
+  return { passed: 1 - failed, failed, skipped: [] };
 }
 
-async function runTests(suite: TestSuite, options: SuiteOptions, sink: Sink): Promise<Counts> {
+async function runTests(suite: TestSuite, run: Run): Promise<Counts> {
   const directory = mkdtempSync(join(cacheDirectory("reports"), `${suite.name}-`));
   try {
     const file = join(directory, "counts.json");
-    const argv = vitestCommand(suite, options.vitestArgs);
-    const env = { LVS_TEST_COUNTS: file };
-    const failure =
-      suite.kernel === undefined
-        ? await failureHere(argv, env, suite, options, sink)
-        : await failureInLab(argv, { env, directory, suite }, options, sink);
-    return concluded(file, failure, sink);
+    const reporters = ["--reporter=default", "--reporter=./scripts/suites/reporter.ts"];
+    const command: Command = {
+      argv: ["vitest", "run", "--project", suite.project, ...reporters, ...run.vitestArgs],
+      env: { LVS_TEST_COUNTS: file },
+      timeoutMs: suite.timeoutMs,
+    };
+    const failure = await (suite.kernel === undefined
+      ? runHere(command, run)
+      : runThere(command, run, { ...suite, kernel: suite.kernel, directory }));
+    return concluded(file, failure, run);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-function vitestCommand(suite: TestSuite, args: readonly string[]): readonly string[] {
-  const reporters = ["--reporter=default", "--reporter=./scripts/suites/reporter.ts"];
-  return ["vitest", "run", "--project", suite.project, ...reporters, ...args];
-}
-
 /** The counts; a run that failed in a way that no test shows counts as one failure more. */
-function concluded(file: string, failure: string | undefined, sink: Sink): Counts {
+function concluded(file: string, failure: string | undefined, run: Run): Counts {
   const counts = existsSync(file)
     ? COUNTS.parse(JSON.parse(readFileSync(file, "utf8")))
     : { passed: 0, failed: 0, skipped: [] };
   const tests = counts.passed + counts.failed + counts.skipped.length;
   const trouble = tests === 0 ? (failure ?? "no test was run") : failure;
   if (trouble === undefined || counts.failed > 0) return counts;
-  sink(Buffer.from(`${trouble}\n`));
+  run.sink(Buffer.from(`${trouble}\n`));
   return { ...counts, failed: 1 };
 }
 
-async function failureHere(
-  argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-  suite: TestSuite,
-  options: SuiteOptions,
-  sink: Sink,
-): Promise<string | undefined> {
-  const code = await runHere(argv, env, suite.timeoutMs, options, sink);
-  return code === 0 ? undefined : `vitest ended with ${code}`;
-}
-
-interface LabRun {
+interface Command {
+  readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly directory: string;
-  readonly suite: TestSuite;
+  readonly timeoutMs: number;
 }
 
-async function failureInLab(
-  argv: readonly string[],
-  { env, directory, suite }: LabRun,
-  options: SuiteOptions,
-  sink: Sink,
-): Promise<string | undefined> {
-  const kernel = suite.kernel ?? "own";
-  const run: RunOptions = {
-    argv,
+interface LabPart {
+  readonly name: string;
+  readonly kernel: KernelKind;
+  /** Shared with the guest for the counts. */
+  readonly directory: string;
+}
+
+/** Runs a command in the lab; resolves with why it failed. */
+async function runThere(command: Command, run: Run, part: LabPart): Promise<string | undefined> {
+  const options: RunOptions = {
+    ...command,
     cwd: PROJECT_ROOT,
-    kernel,
-    name: `test-${suite.name}-${process.pid}`,
-    cpu: options.cpus === undefined ? 0 : Number(options.cpus),
-    env,
-    mounts: [directory],
-    timeoutMs: suite.timeoutMs,
-    signal: options.signal,
-    onStdout: sink,
-    onStderr: sink,
+    kernel: part.kernel,
+    name: `test-${part.name}-${process.pid}`,
+    cpu: run.cpus === undefined ? 0 : Number(run.cpus),
+    mounts: [part.directory],
+    signal: run.signal,
+    onStdout: run.sink,
+    onStderr: run.sink,
   };
   // The oldest kernel is a guest in any case: what is tested is that kernel.
-  const onHost = kernel === "own" && labPlace() === "host" && findKernel("own") === undefined;
-  const result = onHost ? await runOnHost(run) : await runInGuest(run);
-  if (result.failure !== undefined) return result.failure;
-  return result.exitCode === 0 ? undefined : `vitest ended with ${result.exitCode}`;
+  const here = part.kernel === "own" && labPlace() === "host";
+  const result = await (here ? runOnHost(options) : runInGuest(options));
+  return result.failure ?? describeExit(result.exitCode);
 }
 
-/** Runs a program of the project on this machine; resolves with its exit code. */
-function runHere(
-  argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-  timeoutMs: number,
-  options: SuiteOptions,
-  sink: Sink,
-): Promise<number> {
-  const pinned = options.cpus === undefined ? [] : ["taskset", "-c", options.cpus];
-  const [command = "", ...args] = [...pinned, ...argv];
-  const child = spawn(command, args, {
+/** Runs a program of the project on this machine; resolves with why it failed. */
+function runHere(command: Command, run: Run): Promise<string | undefined> {
+  const pinned = run.cpus === undefined ? [] : ["taskset", "-c", run.cpus];
+  const [program = "", ...args] = [...pinned, ...command.argv];
+  const path = `${NPM_BIN}:${process.env["PATH"] ?? ""}`;
+  const child = spawn(program, args, {
     cwd: PROJECT_ROOT,
-    env: { ...process.env, ...env, PATH: `${NPM_BIN}:${process.env["PATH"] ?? ""}` },
+    env: { ...process.env, ...command.env, PATH: path },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
-  child.stdout.on("data", sink);
-  child.stderr.on("data", sink);
+  child.stdout.on("data", run.sink);
+  child.stderr.on("data", run.sink);
   const end = (): void => killGroup(child.pid);
-  const timer = setTimeout(end, timeoutMs);
-  options.signal.addEventListener("abort", end, { once: true });
+  const timer = setTimeout(end, command.timeoutMs);
+  run.signal.addEventListener("abort", end, { once: true });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => {
+    child.once("close", (code, signal) => {
       clearTimeout(timer);
-      options.signal.removeEventListener("abort", end);
-      resolve(code ?? 1);
+      run.signal.removeEventListener("abort", end);
+      resolve(code === null ? `ended by ${String(signal)}` : describeExit(code));
     });
   });
+}
+
+function describeExit(code: number): string | undefined {
+  return code === 0 ? undefined : `ended with exit code ${code}`;
 }

@@ -57,6 +57,8 @@ export function stateDirectoryOf(topology: Topology, host: HostName): string {
 }
 
 /** Starts an agent in the host. @throws Error with its log when it does not become ready */
+// Five values name an agent; an object would only repeat their names at every call.
+// oxlint-disable-next-line eslint/max-params
 export async function startAgent(
   topology: Topology,
   host: HostName,
@@ -101,7 +103,8 @@ function agentHandle(
     status: async () => {
       const body = await ask("/status");
       if (body === undefined) throw new Error(`${child.title} does not answer /status`);
-      return JSON.parse(body);
+      const status: unknown = JSON.parse(body);
+      return status;
     },
     async ready(timeoutMs = 30_000) {
       const deadline = performance.now() + timeoutMs;
