@@ -14,6 +14,8 @@ export class UsageError extends LvsError {
 
 export interface OptionSpec {
   readonly type: "string" | "boolean" | "integer";
+  /** One letter that stands for the name. */
+  readonly short?: string;
   /** Word shown for the value: `DIR`. */
   readonly value?: string;
   readonly description: string;
@@ -37,7 +39,11 @@ export interface CommandSpec {
 export type OptionValues = ReadonlyMap<string, string | number | boolean>;
 
 /** What every command accepts. */
-const HELP: OptionSpec = { type: "boolean", description: "Show this help and exit." };
+const HELP: OptionSpec = {
+  type: "boolean",
+  short: "h",
+  description: "Show this help and exit.",
+};
 
 /**
  * @returns the values given or defaulted; `help` is true when it was asked for, and then nothing
@@ -61,15 +67,18 @@ export function parseCommandLine(spec: CommandSpec, argv: readonly string[]): Op
 
 function tokenize(spec: CommandSpec, argv: readonly string[]): OptionValues {
   const options = Object.fromEntries(
-    Object.entries({ ...spec.options, help: HELP }).map(([name, option]) => [
+    Object.entries({ ...spec.options, help: HELP }).map(([name, { type, short }]) => [
       name,
-      { type: option.type === "boolean" ? ("boolean" as const) : ("string" as const) },
+      {
+        type: type === "boolean" ? ("boolean" as const) : ("string" as const),
+        ...(short === undefined ? {} : { short }),
+      },
     ]),
   );
   try {
     const { values } = parseArgs({
       args: [...argv],
-      options: { ...options, help: { type: "boolean", short: "h" } },
+      options,
       strict: true,
       allowPositionals: false,
     });
@@ -128,15 +137,17 @@ const WIDTH = 100;
 /** The help text of a command, at most 100 columns wide. */
 export function formatHelp(spec: CommandSpec): string {
   const rows = Object.entries({ ...spec.options, help: HELP }).map(([name, option]) => {
-    const left = `  --${name}${option.value === undefined ? "" : ` ${option.value}`}`;
-    return hang(left, `${option.description}${suffix(option)}`);
+    const letter = option.short === undefined ? "" : `-${option.short}, `;
+    const value = option.value === undefined ? "" : ` ${option.value}`;
+    return hang(`  ${letter}--${name}${value}`, `${option.description}${suffix(option)}`);
   });
-  const details = (spec.details ?? []).map((paragraph) => `\n${paragraph}\n`);
-  return [
-    `${spec.summary}\n\nUsage: ${spec.name} [options]\n\nOptions:\n`,
-    ...rows,
-    ...details,
-  ].join("");
+  const paragraphs = [spec.summary, `Usage: ${spec.name} [options]`].map(paragraph);
+  const details = (spec.details ?? []).map((text) => `\n${wrap(text, WIDTH).join("\n")}\n`);
+  return [...paragraphs, "Options:\n", ...rows, ...details].join("");
+}
+
+function paragraph(text: string): string {
+  return `${wrap(text, WIDTH).join("\n")}\n\n`;
 }
 
 function suffix(option: OptionSpec): string {
@@ -149,18 +160,22 @@ function suffix(option: OptionSpec): string {
 
 /** `left` in a column of its own, `text` wrapped to the right of it. */
 function hang(left: string, text: string): string {
+  const indent = " ".repeat(COLUMN);
+  const head = left.length < COLUMN ? left.padEnd(COLUMN) : `${left}\n${indent}`;
+  return `${head}${wrap(text, WIDTH - COLUMN).join(`\n${indent}`)}\n`;
+}
+
+/** Lines of at most `width` characters, broken at blanks. */
+function wrap(text: string, width: number): readonly string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > WIDTH - COLUMN) {
+    if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line);
       line = word;
     } else {
       line = line === "" ? word : `${line} ${word}`;
     }
   }
-  lines.push(line);
-  const indent = " ".repeat(COLUMN);
-  const head = left.length < COLUMN ? left.padEnd(COLUMN) : `${left}\n${indent}`;
-  return `${head}${lines.join(`\n${indent}`)}\n`;
+  return [...lines, line];
 }

@@ -117,6 +117,7 @@ export const PLAN: CommandSpec = {
     "state-dir": STATE_DIR,
     output: {
       type: "string",
+      short: "o",
       value: "FORMAT",
       default: "table",
       choices: ["table", "json"],
@@ -134,6 +135,7 @@ export const LIST: CommandSpec = {
   options: {
     output: {
       type: "string",
+      short: "o",
       value: "FORMAT",
       default: "table",
       choices: ["table", "json", "ipvsadm"],
@@ -156,6 +158,7 @@ export const CLEANUP: CommandSpec = {
     "dry-run": { type: "boolean", description: "Say what would be taken back, and stop." },
     output: {
       type: "string",
+      short: "o",
       value: "FORMAT",
       default: "table",
       choices: ["table", "json"],
