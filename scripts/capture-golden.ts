@@ -172,7 +172,7 @@ function machine(): string {
 
 const [file] = process.argv.slice(2);
 if (file === undefined) {
-  console.error("usage: node scripts/capture-golden.ts FILE");
+  process.stderr.write("usage: node scripts/capture-golden.ts FILE\n");
   process.exit(64);
 }
 const netns = `golden-${process.pid}`;

@@ -131,7 +131,7 @@ describe("applyPlan", () => {
     const half: IpvsClient = {
       ...bench.client,
       counters: bench.client.counters,
-      execute: async () => ({ sent: 0, failures: [] }),
+      execute: () => Promise.resolve({ sent: 0, failures: [] }),
     };
     const result = await applyPlan({ plan, client: half, model: bench.model, signal });
     expect(result.executed).toBe(0);

@@ -76,24 +76,23 @@ export function rejected(command: IpvsCommand, errno: string): KernelRejectedErr
 
 /** One line for people: `create-destination 192.0.2.21:80 of TCP 192.0.2.10:80`. */
 export function describeCommand(command: IpvsCommand): string {
+  const identity = serviceOf(command);
+  if (identity === undefined) return describeSetting(command);
+  const service = serviceKey(identity);
+  if (!("destination" in command)) return `${command.op} ${service}`;
+  return `${command.op} ${destinationKey(command.destination)} of ${service}`;
+}
+
+function describeSetting(command: IpvsCommand): string {
   switch (command.op) {
-    case "create-service":
-    case "update-service":
-      return `${command.op} ${serviceKey(command.service.identity)}`;
-    case "delete-service":
-      return `${command.op} ${serviceKey(command.identity)}`;
-    case "create-destination":
-    case "update-destination":
-    case "delete-destination":
-      return `${command.op} ${destinationKey(command.destination)} of ${serviceKey(command.identity)}`;
     case "zero":
-      return `zero ${command.identity === undefined ? "all" : serviceKey(command.identity)}`;
-    case "set-timeouts":
-      return "set-timeouts";
+      return "zero all";
     case "start-daemon":
       return `start-daemon ${command.daemon.role}`;
     case "stop-daemon":
       return `stop-daemon ${command.role}`;
+    default:
+      return command.op;
   }
 }
 

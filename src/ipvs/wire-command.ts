@@ -30,23 +30,11 @@ export function commandNumber(command: IpvsCommand): number {
 
 /** The attributes of a command. */
 export function commandAttrs(command: IpvsCommand): RequestAttrs {
+  if ("service" in command) return { SERVICE: serviceToAttrs(command.service) };
+  if ("destination" in command) return destinationCommandAttrs(command);
   switch (command.op) {
-    case "create-service":
-    case "update-service":
-      return { SERVICE: serviceToAttrs(command.service) };
     case "delete-service":
       return { SERVICE: identityToAttrs(command.identity) };
-    case "create-destination":
-    case "update-destination":
-      return {
-        SERVICE: identityToAttrs(command.identity),
-        DEST: destinationToAttrs(command.destination),
-      };
-    case "delete-destination":
-      return {
-        SERVICE: identityToAttrs(command.identity),
-        DEST: destinationIdentityToAttrs(command.destination),
-      };
     case "zero":
       return { SERVICE: command.identity && identityToAttrs(command.identity) };
     case "set-timeouts":
@@ -56,6 +44,15 @@ export function commandAttrs(command: IpvsCommand): RequestAttrs {
     case "stop-daemon":
       return { DAEMON: { STATE: stateNumber(command.role) } };
   }
+}
+
+function destinationCommandAttrs(
+  command: Extract<IpvsCommand, { readonly destination: unknown }>,
+): RequestAttrs {
+  const SERVICE = identityToAttrs(command.identity);
+  return command.op === "delete-destination"
+    ? { SERVICE, DEST: destinationIdentityToAttrs(command.destination) }
+    : { SERVICE, DEST: destinationToAttrs(command.destination) };
 }
 
 export function timeoutsToAttrs(timeouts: ProtocolTimeouts): RequestAttrs {

@@ -6,7 +6,7 @@ import { nativeTransport } from "../../src/netlink/transport-native.ts";
 
 let namespaces = 0;
 
-describeIpvsClient("a client of the running kernel", async () => {
+describeIpvsClient("a client of the running kernel", () => {
   namespaces += 1;
   const name = `ipvs-contract-${process.pid}-${namespaces}`;
   execFileSync("ip", ["netns", "add", name]);

@@ -1,6 +1,6 @@
 /** A client of the kernel in memory; `fake-kernel.ts` makes it. */
 import { AbortedError } from "../../lib/errors.ts";
-import type { CommandFailure, IpvsClient, IpvsCommand } from "../client.ts";
+import type { CommandFailure, ExecutionReport, IpvsClient, IpvsCommand } from "../client.ts";
 import { KernelUnavailableError, unavailableReason } from "../errors.ts";
 import type {
   ObservedService,
@@ -30,28 +30,38 @@ export class FakeClient implements IpvsClient {
     this.#kernel = kernel;
   }
 
-  async info(signal: AbortSignal): ReturnType<IpvsClient["info"]> {
-    this.#read(signal);
-    return { version: "1.2.1", connectionTableSize: 4096 };
+  info(signal: AbortSignal): ReturnType<IpvsClient["info"]> {
+    return this.#read(signal, () => ({ version: "1.2.1", connectionTableSize: 4096 }));
   }
 
-  async readTable(signal: AbortSignal): Promise<ObservedTable> {
-    this.#read(signal);
-    return this.#kernel.table();
+  readTable(signal: AbortSignal): Promise<ObservedTable> {
+    return this.#read(signal, () => this.#kernel.table());
   }
 
-  async readService(
+  readService(
     identity: ServiceIdentity,
     signal: AbortSignal,
   ): Promise<ObservedService | undefined> {
-    this.#read(signal);
-    return this.#kernel.service(identity);
+    return this.#read(signal, () => this.#kernel.service(identity));
   }
 
-  async execute(
-    commands: readonly IpvsCommand[],
-    signal: AbortSignal,
-  ): ReturnType<IpvsClient["execute"]> {
+  execute(commands: readonly IpvsCommand[], signal: AbortSignal): Promise<ExecutionReport> {
+    return settle(() => this.#execute(commands, signal));
+  }
+
+  timeouts(signal: AbortSignal): Promise<ProtocolTimeouts> {
+    return this.#read(signal, () => this.#kernel.timeouts());
+  }
+
+  daemons(signal: AbortSignal): Promise<readonly SyncDaemon[]> {
+    return this.#read(signal, () => this.#kernel.daemons());
+  }
+
+  close(): void {
+    // Nothing is open.
+  }
+
+  #execute(commands: readonly IpvsCommand[], signal: AbortSignal): ExecutionReport {
     if (signal.aborted) throw new AbortedError("commands not sent", { cause: signal.reason });
     if (commands.length === 0) return { sent: 0, failures: [] };
     this.counters.batches += 1;
@@ -70,22 +80,18 @@ export class FakeClient implements IpvsClient {
     return { sent: commands.length, failures };
   }
 
-  async timeouts(signal: AbortSignal): Promise<ProtocolTimeouts> {
-    this.#read(signal);
-    return this.#kernel.timeouts();
+  #read<T>(signal: AbortSignal, read: () => T): Promise<T> {
+    return settle(() => {
+      if (signal.aborted) throw new AbortedError("read not begun", { cause: signal.reason });
+      this.counters.reads += 1;
+      return read();
+    });
   }
+}
 
-  async daemons(signal: AbortSignal): Promise<readonly SyncDaemon[]> {
-    this.#read(signal);
-    return this.#kernel.daemons();
-  }
-
-  close(): void {
-    // Nothing is open.
-  }
-
-  #read(signal: AbortSignal): void {
-    if (signal.aborted) throw new AbortedError("read not begun", { cause: signal.reason });
-    this.counters.reads += 1;
-  }
+/** A promise that has settled by what `run` returns or throws. */
+function settle<T>(run: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    resolve(run());
+  });
 }

@@ -4,7 +4,7 @@ import { aDestination, anIdentity, aService } from "./builders.ts";
 import { FakeKernel } from "./fake-kernel.ts";
 import { describeIpvsClient } from "./ipvs-client.contract.ts";
 
-describeIpvsClient("a client of the kernel in memory", async () => ({
+describeIpvsClient("a client of the kernel in memory", () => ({
   client: new FakeKernel().open(),
   dispose: () => undefined,
 }));

@@ -26,15 +26,21 @@ export function refuseDestination(
   destination: Destination,
   syncDaemonRuns: boolean,
 ): string | undefined {
-  const { weight, upperThreshold, lowerThreshold, method, tunnel } = destination;
+  const { method, tunnel } = destination;
   if (destination.family !== identity.family && (method !== "TUN" || syncDaemonRuns)) {
     return "EINVAL";
   }
-  if (weight < 0) return "ERANGE";
-  if (lowerThreshold > upperThreshold) return "ERANGE";
-  if (upperThreshold > INT_MAX) return "EINVAL";
   if (tunnel?.type === "GUE" && tunnel.port === 0) return "EINVAL";
-  return isHost(destination.address) ? undefined : "EINVAL";
+  return refuseNumbers(destination) ?? (isHost(destination.address) ? undefined : "EINVAL");
+}
+
+function refuseNumbers({
+  weight,
+  upperThreshold,
+  lowerThreshold,
+}: Destination): string | undefined {
+  if (weight < 0 || lowerThreshold > upperThreshold) return "ERANGE";
+  return upperThreshold > INT_MAX ? "EINVAL" : undefined;
 }
 
 /** As `refuseService`, for the namespace's timeouts. */

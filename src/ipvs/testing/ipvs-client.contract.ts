@@ -29,7 +29,10 @@ const createDestination = (
   identity: ServiceIdentity = VIP,
 ): IpvsCommand => ({ op: "create-destination", identity, destination });
 
-export function describeIpvsClient(name: string, open: () => Promise<ContractSubject>): void {
+export function describeIpvsClient(
+  name: string,
+  open: () => ContractSubject | Promise<ContractSubject>,
+): void {
   describe(name, () => {
     let subject: ContractSubject;
     const signal = AbortSignal.timeout(60_000);
