@@ -75,10 +75,7 @@ export class JournalStore {
    * @throws JournalError when the file system refuses
    */
   async save(journal: NodeJournal): Promise<boolean> {
-    if (sameJournal(journal, EMPTY_JOURNAL) && (await this.#stamp()) === undefined) return false;
-    const { loaded } = this.#cached ?? {};
-    const unchanged = loaded?.origin === "file" && sameJournal(loaded.journal, journal);
-    if (unchanged && this.#cached?.stamp === (await this.#stamp())) return false;
+    if (await this.#says(journal)) return false;
     try {
       await writeAtomically(this.path, formatJournal({ world: this.#world, journal }));
     } catch (thrown) {
@@ -104,6 +101,15 @@ export class JournalStore {
     await rename(this.path, aside);
     this.#cached = undefined;
     return aside;
+  }
+
+  /** Whether the file, or its absence, says just this. */
+  async #says(journal: NodeJournal): Promise<boolean> {
+    const stamp = await this.#stamp();
+    if (stamp === undefined) return sameJournal(journal, EMPTY_JOURNAL);
+    if (this.#cached?.stamp !== stamp) return false;
+    const { loaded } = this.#cached;
+    return loaded.origin === "file" && sameJournal(loaded.journal, journal);
   }
 
   #originOf(world: KernelWorld): JournalOrigin {

@@ -173,5 +173,5 @@ export function withoutWish(
 
 /** The values of a record's wishes. */
 export function wishValues(wishes: SysctlRecord["wishes"]): readonly SysctlValue[] {
-  return Object.values(wishes).filter((value) => value !== undefined);
+  return Object.values(wishes);
 }

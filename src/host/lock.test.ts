@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../lib/clock.ts";
 import { AbortedError, TimeoutError } from "../lib/errors.ts";
 import { LockHeldError } from "./errors.ts";
 import { NodeLocks } from "./lock.ts";
@@ -91,7 +92,7 @@ describe("withJournal", () => {
     const task = async (): Promise<void> => {
       running += 1;
       most = Math.max(most, running);
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await systemClock.sleep(2, signal);
       running -= 1;
     };
     await Promise.all(Array.from({ length: 8 }, () => locks.withJournal(task, signal)));

@@ -19,20 +19,17 @@ import {
   type ObservedAddress,
   type ObservedHost,
   type RouteFact,
-  type SysctlId,
   type SysctlKey,
   type SysctlValue,
   sysctlId,
 } from "./model.ts";
+import { encodeAddressRemoval, encodeNewAddress } from "./address-wire.ts";
+import { KernelReader, deviceSetting } from "./kernel-reader.ts";
 import { RouteLookup } from "./route-lookup.ts";
 import { type SysctlFileOptions, SysctlFiles } from "./sysctl-files.ts";
 import {
-  IFADDRMSG_BYTES,
-  IFINFOMSG_BYTES,
-  IPV4_DEVCONF,
   RTM_DELADDR,
   RTM_DELLINK,
-  RTM_GETADDR,
   RTM_GETLINK,
   RTM_NEWADDR,
   RTM_NEWLINK,
@@ -42,15 +39,10 @@ import {
   RTNLGRP_LINK,
 } from "./uapi.ts";
 import {
-  type WireLink,
-  decodeAddress,
   decodeLink,
-  encodeAddressRemoval,
-  encodeDumpRequest,
   encodeLinkName,
   encodeLinkSetting,
   encodeLinkState,
-  encodeNewAddress,
   encodeNewLink,
 } from "./wire.ts";
 
@@ -66,17 +58,14 @@ export interface NetlinkHostOptions {
   readonly kernelRelease?: string | undefined;
 }
 
-/** The first kernel that keeps IFA_PROTO: 5.18. */
-const MARKS_SINCE = [5, 18] as const;
-
 export class NetlinkHost implements HostClient {
   readonly #options: NetlinkHostOptions;
   readonly #commands: NetlinkConnection;
   readonly #dumps: NetlinkConnection;
   readonly #routes: RouteLookup;
   readonly #files: SysctlFiles;
+  readonly #reader: KernelReader;
   readonly #watches = new Set<HostWatch>();
-  readonly #marks: boolean;
 
   /** Opens its sockets at their first use. */
   constructor(options: NetlinkHostOptions) {
@@ -87,21 +76,15 @@ export class NetlinkHost implements HostClient {
     this.#dumps = new NetlinkConnection(connection);
     this.#routes = new RouteLookup(connection);
     this.#files = new SysctlFiles(options.sysctls);
-    this.#marks = keepsAddressMarks(options.kernelRelease ?? release());
+    this.#reader = new KernelReader({
+      dumps: this.#dumps,
+      files: this.#files,
+      kernelRelease: options.kernelRelease ?? release(),
+    });
   }
 
-  async observe(keys: readonly SysctlKey[], signal: AbortSignal): Promise<ObservedHost> {
-    const wireLinks = await this.#links(signal);
-    const { addresses, anyProtocol } = await this.#addresses(wireLinks, signal);
-    const sysctls = new Map<SysctlId, SysctlValue | undefined>();
-    const values = await Promise.all(keys.map((key) => this.#read(key, wireLinks)));
-    for (const [index, key] of keys.entries()) sysctls.set(sysctlId(key), values[index]);
-    return {
-      links: wireLinks.map(({ link }) => link),
-      addresses,
-      sysctls,
-      addressMarks: this.#marks || anyProtocol,
-    };
+  observe(keys: readonly SysctlKey[], signal: AbortSignal): Promise<ObservedHost> {
+    return this.#reader.observe(keys, signal);
   }
 
   async lookUpRoutes(
@@ -111,7 +94,7 @@ export class NetlinkHost implements HostClient {
     const facts = new Map<string, RouteFact>();
     const routes = await this.#routes.lookUp([...new Set(addresses)], signal);
     if (routes.size === 0) return facts;
-    const links = await this.#links(signal);
+    const links = await this.#reader.links(signal);
     const names = new Map(links.map(({ link }) => [link.index, link.name]));
     for (const [address, { local, onLink, interfaceIndex }] of routes) {
       const interfaceName = interfaceIndex === undefined ? undefined : names.get(interfaceIndex);
@@ -234,55 +217,6 @@ export class NetlinkHost implements HostClient {
     }
   }
 
-  #links(signal: AbortSignal): Promise<readonly WireLink[]> {
-    return this.#dumps.dump(
-      {
-        name: "list links",
-        type: RTM_GETLINK,
-        write: (w) => encodeDumpRequest(w, IFINFOMSG_BYTES),
-      },
-      ({ payload }) => decodeLink(payload),
-      signal,
-    );
-  }
-
-  async #addresses(
-    links: readonly WireLink[],
-    signal: AbortSignal,
-  ): Promise<{ addresses: readonly ObservedAddress[]; anyProtocol: boolean }> {
-    const names = new Map(links.map(({ link }) => [link.index, link.name]));
-    const found = await this.#dumps.dump(
-      {
-        name: "list addresses",
-        type: RTM_GETADDR,
-        write: (w) => encodeDumpRequest(w, IFADDRMSG_BYTES),
-      },
-      ({ payload }) => decodeAddress(payload),
-      signal,
-    );
-    const addresses = new Map<string, ObservedAddress>();
-    let anyProtocol = false;
-    for (const wire of found) {
-      const interfaceName = wire === undefined ? undefined : names.get(wire.interfaceIndex);
-      // A device that came after the list of links: the next look sees it.
-      if (wire === undefined || interfaceName === undefined) continue;
-      anyProtocol ||= wire.hasProtocol;
-      const { address, prefixLength } = wire.address;
-      // A dump that was going on while the list changed may name one twice.
-      const key = `${address}/${prefixLength} ${interfaceName}`;
-      addresses.set(key, { ...wire.address, interfaceName });
-    }
-    return { addresses: [...addresses.values()], anyProtocol };
-  }
-
-  #read(key: SysctlKey, links: readonly WireLink[]): Promise<SysctlValue | undefined> {
-    const setting = deviceSetting(key);
-    if (setting === undefined || key.kind !== "conf") return this.#files.read(key);
-    // From the namespace that a write would go to, and without a file for each device.
-    const wire = links.find(({ link }) => link.name === setting.interfaceName);
-    return Promise.resolve(wire?.settings.get(key.name));
-  }
-
   async #indexOf(name: string, command: string, signal: AbortSignal): Promise<number> {
     const request = {
       name: command,
@@ -296,24 +230,6 @@ export class NetlinkHost implements HostClient {
   }
 }
 
-/** Settings of single IPv4 interfaces, which rtnetlink knows; `all` and `default` it does not. */
-function deviceSetting(
-  key: SysctlKey,
-): { readonly interfaceName: string; readonly setting: number } | undefined {
-  if (key.kind !== "conf" || ["all", "default"].includes(key.interfaceName)) return undefined;
-  const setting = IPV4_DEVCONF.get(key.name);
-  return setting === undefined ? undefined : { interfaceName: key.interfaceName, setting };
-}
-
 function hasErrno(error: unknown, errno: string): boolean {
   return error instanceof KernelRejectedError && error.errno === errno;
-}
-
-/**
- * Whether a kernel of this release keeps address marks. Distributions that brought them to older
- * kernels are told by the addresses themselves: the kernel marks some of its own.
- */
-export function keepsAddressMarks(kernelRelease: string): boolean {
-  const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => Number.parseInt(part, 10));
-  return major > MARKS_SINCE[0] || (major === MARKS_SINCE[0] && minor >= MARKS_SINCE[1]);
 }

@@ -53,6 +53,8 @@ export function planAddresses(input: HostPlanInput, unmet: boolean): AddressPlan
   return planner.result();
 }
 
+const UNRECORDED: Pick<AddressRecord, "owners" | "confirmed"> = { owners: [], confirmed: false };
+
 class AddressPlanner {
   readonly #input: HostPlanInput;
   readonly #unmet: boolean;
@@ -125,24 +127,26 @@ class AddressPlanner {
   }
 
   #addMissing(wanted: DesiredAddress): void {
-    const key = placeKey(wanted);
     this.#missing.push(wanted);
     if (this.#unmet && !wanted.exclusive && wanted.family === "IPv4") {
-      const text = `${key} is not added: this node would answer ARP for it`;
+      const text = `${placeKey(wanted)} is not added: this node would answer ARP for it`;
       this.#report("address-blocked", wanted, text);
-      return;
+    } else if (this.#input.mayBind?.(wanted) !== false) {
+      this.#addNow(wanted);
     }
-    if (this.#input.mayBind?.(wanted) === false) return;
+  }
+
+  #addNow(wanted: DesiredAddress): void {
     const { owner } = this.#input;
-    const record = this.#book.get(key);
-    if (record?.confirmed === true && record.owners.includes(owner)) {
-      this.#report("address-drift", wanted, `${key} was taken away; added again`);
+    const { address, interfaceName } = wanted;
+    const { owners, confirmed } = this.#book.get(placeKey(wanted)) ?? UNRECORDED;
+    if (confirmed && owners.includes(owner)) {
+      const text = `${placeKey(wanted)} was taken away; added again`;
+      this.#report("address-drift", wanted, text);
     }
     this.#add.push({ op: "add-address", address: wanted, owner });
-    this.#adding.add(wanted.address);
-    const { address, interfaceName } = wanted;
-    const owners = withOwner(record?.owners ?? [], owner);
-    const next = { address, interfaceName, owners, confirmed: record?.confirmed ?? false };
+    this.#adding.add(address);
+    const next = { address, interfaceName, owners: withOwner(owners, owner), confirmed };
     this.#book.put(next, { ...next, confirmed: true });
   }
 

@@ -159,21 +159,13 @@ class SysctlPlanner {
   }
 
   #write(found: Case): void {
-    const { wish, id, record, wishes, target, current } = found;
+    const { wish, id, record, target, current } = found;
     this.#set.push({ op: "set-sysctl", key: wish.key, value: target });
-    const isNewest = record?.written[0] === target;
-    if (record?.confirmed === true && isNewest && record.wishes[this.#input.owner] !== undefined) {
+    const next = recordOfWrite(found);
+    if (next.confirmed && record?.wishes[this.#input.owner] !== undefined) {
       const text = `${id} was ${String(current)} although ${String(target)} is needed; set again`;
       this.#report("sysctl-drift", id, text);
     }
-    const next: SysctlRecord = {
-      key: wish.key,
-      original: record === undefined ? (current ?? null) : record.original,
-      // After a crash the older value of ours may still be there, and is ours to restore.
-      written: [...new Set([target, ...(record?.written ?? [])])],
-      wishes,
-      confirmed: isNewest && (record?.confirmed ?? false),
-    };
     this.#book.put(next, { ...next, written: [target], confirmed: true });
     this.#reportConflict(found);
   }
@@ -219,6 +211,21 @@ class SysctlPlanner {
   #report(kind: HostReport["kind"], subject: string, message: string): void {
     this.#reports.push({ kind, subject, message });
   }
+}
+
+/** The record before the write: confirmed only if this very value was there once. */
+function recordOfWrite({ wish, record, wishes, target, current }: Case): SysctlRecord {
+  const { key } = wish;
+  if (record === undefined) {
+    return { key, original: current ?? null, written: [target], wishes, confirmed: false };
+  }
+  return {
+    ...record,
+    // After a crash the older value of ours may still be there, and is ours to restore.
+    written: [...new Set([target, ...record.written])],
+    wishes,
+    confirmed: record.confirmed && record.written[0] === target,
+  };
 }
 
 function fulfils({ wish, target, partner }: Case, value: SysctlValue): boolean {

@@ -10,7 +10,7 @@ import { type SessionOptions, SocketSession } from "../netlink/socket-session.ts
 import { TurnQueue } from "../netlink/turn-queue.ts";
 import { MessageWriter } from "../netlink/writer.ts";
 import { RTM_GETROUTE, RTM_NEWROUTE } from "./uapi.ts";
-import { type WireRoute, decodeRoute, encodeRouteLookup } from "./wire.ts";
+import { type WireRoute, decodeRoute, encodeRouteLookup } from "./address-wire.ts";
 
 const NAME = "look up routes";
 const REQUESTS_PER_SEND = 100;

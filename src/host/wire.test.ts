@@ -3,18 +3,9 @@ import { describe, expect, it } from "vitest";
 import { WireFormatError } from "../netlink/errors.ts";
 import { MessageWriter } from "../netlink/writer.ts";
 import { aVip } from "./testing/builders.ts";
+import { decodeAddress, decodeRoute, encodeNewAddress, encodeRouteLookup } from "./address-wire.ts";
 import { IPV4_DEVCONF } from "./uapi.ts";
-import {
-  decodeAddress,
-  decodeLink,
-  decodeRoute,
-  encodeLinkSetting,
-  encodeNewAddress,
-  encodeNewLink,
-  encodeRouteLookup,
-  formatMac,
-  parseMac,
-} from "./wire.ts";
+import { decodeLink, encodeLinkSetting, encodeNewLink, formatMac, parseMac } from "./wire.ts";
 
 /** Payload of one message, as hexadecimal digits. */
 function encoded(write: (writer: MessageWriter) => void): string {

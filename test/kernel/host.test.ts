@@ -216,22 +216,22 @@ describe("announceAddresses", () => {
   });
 
   it("turns the cache of a neighbour that knew another owner", async () => {
-    const { macAddress, ...link } = await linkOf(network.nodePath);
+    const link = await linkOf(network.nodePath);
     network.inNeighbour(`neigh add ${VIP} lladdr 02:00:00:00:00:99 dev eth0 nud stale`);
     network.inNeighbour(`neigh add ${VIP6} lladdr 02:00:00:00:00:99 dev eth0 nud stale`);
     await announceAddresses(
       {
         transport: nativeTransport,
         netnsPath: network.nodePath,
-        link: { ...link, macAddress },
+        link,
         addresses: [VIP, VIP6],
         timing: { rounds: 1, intervalMs: 0 },
       },
       signal,
     );
     const known = network.inNeighbour("neigh");
-    expect(known).toContain(`${VIP} dev eth0 lladdr ${macAddress}`);
-    expect(known).toContain(`${VIP6} dev eth0 lladdr ${macAddress}`);
+    expect(known).toContain(`${VIP} dev eth0 lladdr ${link.macAddress ?? ""}`);
+    expect(known).toContain(`${VIP6} dev eth0 lladdr ${link.macAddress ?? ""}`);
   });
 });
 

@@ -255,7 +255,7 @@ export function describeHostClient(name: string, open: () => Promise<HostContrac
 
     describe("watching", () => {
       it("tells of an address that comes and of a link that changes", async () => {
-        const onChange = vi.fn();
+        const onChange = vi.fn<() => void>();
         const watch = client.watch({ onChange, onEnd: () => undefined });
         await subject.addForeign(anAddress("192.0.2.88", "lo"));
         await vi.waitFor(() => expect(onChange).toHaveBeenCalled());
@@ -267,7 +267,7 @@ export function describeHostClient(name: string, open: () => Promise<HostContrac
       });
 
       it("tells nothing after it was closed", async () => {
-        const onChange = vi.fn();
+        const onChange = vi.fn<() => void>();
         const watch = client.watch({ onChange, onEnd: () => undefined });
         watch.close();
         await client.addAddress(VIP, "director", signal);
