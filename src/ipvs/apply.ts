@@ -112,7 +112,7 @@ class Outcome {
         this.skip(step);
       } else if (errno === undefined) {
         this.#executed += 1;
-        this.#model.acknowledge(step.command);
+        this.#model.acknowledge(step.command, step.service);
       } else {
         this.#refuse(step, errno);
       }

@@ -13,7 +13,7 @@ import type {
   Service,
   ServiceKey,
 } from "./model.ts";
-import { destinationKey, serviceKey } from "./model.ts";
+import { serviceKey } from "./model.ts";
 
 const NO_CONNECTIONS: ConnectionCounts = { active: 0, inactive: 0, persistent: 0 };
 
@@ -63,11 +63,11 @@ export class TableModel {
     return { services: this.#services };
   }
 
-  /** The kernel executed this command. */
-  acknowledge(command: IpvsCommand): void {
+  /** The kernel executed this command. @param service its service's key, when that is known */
+  acknowledge(command: IpvsCommand, service?: ServiceKey): void {
     const identity = serviceOf(command);
     if (identity === undefined) return;
-    const key = serviceKey(identity);
+    const key = service ?? serviceKey(identity);
     this.put(key, applyToService(this.#services.get(key), command));
   }
 
@@ -89,8 +89,10 @@ function editDestinations(
   command: DestinationCommand,
 ): readonly ObservedDestination[] {
   const { destinations } = observed;
-  const key = destinationKey(command.destination);
-  const at = destinations.findIndex((d) => destinationKey(d.destination) === key);
+  const { address, port } = command.destination;
+  const at = destinations.findIndex(
+    ({ destination }) => destination.port === port && destination.address === address,
+  );
   const current = destinations[at];
   if (command.op === "create-destination") {
     if (current !== undefined) return destinations;
