@@ -18,6 +18,14 @@ export class ConditionLog {
     return this.#seen;
   }
 
+  /** Whether a condition of any object is False. */
+  get hasRefusals(): boolean {
+    for (const conditions of this.#seen.values()) {
+      if (conditions.some(({ status }) => status === "False")) return true;
+    }
+    return false;
+  }
+
   /** Replaces the conditions of all objects. The map may change afterwards, its lists may not. */
   note(conditions: ReadonlyMap<ObjectKey, readonly Condition[]>): void {
     const before = this.#seen;

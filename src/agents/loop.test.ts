@@ -66,6 +66,33 @@ describe("the agent loop", () => {
     await done;
   });
 
+  it("tells a running pass that something waits", async () => {
+    const stop = new AbortController();
+    const hurried: boolean[] = [];
+    let end: (() => void) | undefined;
+    const loop = createLoop({
+      pass: async (_reasons, { hurry }) => {
+        await new Promise<void>((resolve) => (end = resolve));
+        hurried.push(hurry.aborted);
+        return { recheckAfterMs: 1000 };
+      },
+      clock: manualClock(),
+      random: () => 0,
+      log: silentLogger,
+      backoff: { baseMs: 100, maxMs: 1000 },
+    });
+    const done = loop.run(stop.signal);
+    await settle();
+    loop.wake("objects");
+    end?.();
+    await settle();
+    end?.();
+    await settle();
+    stop.abort();
+    await done;
+    expect(hurried).toEqual([true, false]);
+  });
+
   it("repeats a failed pass with its reasons and a growing delay", async () => {
     let failing = true;
     const { clock, seen, stop, done } = start(() => {

@@ -17,9 +17,17 @@ export interface PassOutcome {
   readonly recheckAfterMs: number;
 }
 
+/** What a pass is given besides its reasons. */
+export interface PassSignals {
+  /** The agent stops: end soon. */
+  readonly stop: AbortSignal;
+  /** Something waits for the next pass: leave out what can be done later. */
+  readonly hurry: AbortSignal;
+}
+
 export interface LoopOptions {
-  /** One pass. Throwing means: try again later. Must end soon after `signal` fires. */
-  pass(reasons: ReadonlySet<WakeReason>, signal: AbortSignal): Promise<PassOutcome>;
+  /** One pass. Throwing means: try again later. */
+  pass(reasons: ReadonlySet<WakeReason>, signals: PassSignals): Promise<PassOutcome>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -43,9 +51,11 @@ export function createLoop(options: LoopOptions): Loop {
   // What a failed pass was for; without it the retry would do less.
   const deferred = new Set<WakeReason>();
   let wakeUp: (() => void) | undefined;
+  let hurry = new AbortController();
 
   const wake = (reason: WakeReason): void => {
     pending.add(reason);
+    hurry.abort();
     wakeUp?.();
   };
 
@@ -70,10 +80,12 @@ export function createLoop(options: LoopOptions): Loop {
     while (!signal.aborted) {
       const reasons = new Set(pending);
       pending.clear();
+      hurry = new AbortController();
       let failure: Error | undefined;
       let delayMs = 0;
       try {
-        delayMs = (await options.pass(reasons, signal)).recheckAfterMs;
+        delayMs = (await options.pass(reasons, { stop: signal, hurry: hurry.signal }))
+          .recheckAfterMs;
         failures = 0;
       } catch (thrown) {
         if (signal.aborted) break;

@@ -5,27 +5,34 @@
 import type { HostClient, HostWatch } from "../host/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isAbort } from "../lib/abort.ts";
+import { LvsError } from "../lib/errors.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { ObjectSource, SourceProblem } from "../source/source.ts";
+import type { ConditionLog } from "./condition-log.ts";
 import { startHealthServer, type HealthServer } from "./health-server.ts";
 import {
   createLoop,
   DEFAULT_BACKOFF,
   type Loop,
   type PassOutcome,
+  type PassSignals,
   type WakeReason,
 } from "./loop.ts";
 
+/** Changes of a node come in flocks (a pod starts, a device is renamed): one pass for each flock. */
+const HOST_SETTLE_MS = 100;
 /** Time between two tries to open a watch that ended, milliseconds. */
 const WATCH_RETRY_MS = 1_000;
 
 /** One of the agents, as its runner sees it. */
 export interface Agent {
-  pass(reasons: ReadonlySet<WakeReason>, signal: AbortSignal): Promise<PassOutcome>;
+  pass(reasons: ReadonlySet<WakeReason>, signals: PassSignals): Promise<PassOutcome>;
   /** Whether the last pass left nothing to do. */
   readonly settled: boolean;
   /** Whether the node was brought to a complete desired state at least once. */
   readonly ready: boolean;
+  /** The conditions of all objects. */
+  readonly conditions: ConditionLog;
   /** For `/status`. */
   status(): object;
   /** Ends what runs beside the passes; resolves when it has. */
@@ -46,18 +53,24 @@ export interface RunOptions {
   readonly onLoop?: (loop: Loop) => void;
 }
 
+/** How a run ended: an object was refused, or a manifest could not be used; or neither. */
+export interface RunOutcome {
+  readonly refusals: boolean;
+}
+
 /**
  * Runs until `signal` fires, or with `once` until the node is as wanted. What was programmed stays.
- * @throws whatever keeps the agent from starting: the source, the health endpoint's port
+ * @throws whatever keeps the agent from starting: the source, the health endpoint's port; with
+ *   `once` ManifestError when there is nothing to work from
  */
-export async function runAgent(options: RunOptions, signal: AbortSignal): Promise<void> {
+export async function runAgent(options: RunOptions, signal: AbortSignal): Promise<RunOutcome> {
   const { agent, source, log } = options;
   const done = new AbortController();
   const stop = AbortSignal.any([signal, done.signal]);
   let failure: Error | undefined;
   const loop = createLoop({
     ...options,
-    pass: (reasons, passSignal) => agent.pass(reasons, passSignal),
+    pass: (reasons, signals) => agent.pass(reasons, signals),
     random: Math.random,
     backoff: DEFAULT_BACKOFF,
     onPass: (error) => {
@@ -70,6 +83,7 @@ export async function runAgent(options: RunOptions, signal: AbortSignal): Promis
   const problems = new ProblemLog(log);
   await source.start(stop);
   problems.note(source.current().problems);
+  if (options.once) assertObjects(source);
   const unsubscribe = source.onChange(() => {
     problems.note(source.current().problems);
     loop.wake("objects");
@@ -86,6 +100,23 @@ export async function runAgent(options: RunOptions, signal: AbortSignal): Promis
     await health?.close();
     log.info({}, "agent stopped; services, addresses and settings stay in place");
   }
+  const broken = source.current().problems.some(({ severity }) => severity === "Error");
+  return { refusals: broken || agent.conditions.hasRefusals };
+}
+
+/** Without objects a single run would wait for ever. */
+function assertObjects(source: ObjectSource): void {
+  const { objects, problems } = source.current();
+  if (objects !== undefined) return;
+  const reasons = problems.map(({ where, message }) => `${where}: ${message}`);
+  throw new NoObjectsError(reasons.join("\n"));
+}
+
+/** There is no complete set of objects to work from; nothing was changed. */
+class NoObjectsError extends LvsError {
+  override readonly name = "NoObjectsError";
+  readonly code = "LVS_MANIFEST";
+  readonly retryable = true;
 }
 
 async function openHealth(
@@ -102,6 +133,8 @@ async function openHealth(
     },
     status: () => ({
       ...agent.status(),
+      settled: agent.settled,
+      objects: Object.fromEntries(agent.conditions.current),
       problems: source.current().problems,
       lastFailure: lastFailure()?.message,
     }),
@@ -114,6 +147,7 @@ class HostWatcher {
   readonly #loop: Loop;
   readonly #signal: AbortSignal;
   #watch: HostWatch | undefined;
+  #settling: NodeJS.Timeout | undefined;
 
   constructor(
     options: Pick<RunOptions, "host" | "clock" | "log">,
@@ -127,7 +161,12 @@ class HostWatcher {
 
   open(): void {
     this.#watch = this.#options.host.watch({
-      onChange: () => this.#loop.wake("host"),
+      onChange: () => {
+        this.#settling ??= setTimeout(() => {
+          this.#settling = undefined;
+          this.#loop.wake("host");
+        }, HOST_SETTLE_MS);
+      },
       onEnd: (error) => {
         this.#options.log.warn({ err: error }, "watch of the node ended and is opened again");
         void this.#reopen();
@@ -136,6 +175,7 @@ class HostWatcher {
   }
 
   close(): void {
+    clearTimeout(this.#settling);
     this.#watch?.close();
   }
 

@@ -71,7 +71,7 @@ function agentOptions(interfaceText: string, healthPort: number): Record<string,
 
 const AGENT_DETAILS = [
   "Needs CAP_NET_ADMIN in the initial user namespace. On SIGTERM and SIGINT the agent exits and leaves services, addresses and settings in place, so that traffic goes on; `lvsctl cleanup` takes them back.",
-  "Exit status: 0 stopped as asked (with --once: the node is as wanted), 2 wrong usage, 4 the kernel lacks IPVS or refuses access, 5 failed, 6 another agent of this role runs in this network namespace.",
+  "Exit status: 0 stopped as asked (with --once: the node is as wanted), 2 wrong usage, 3 with --once: a manifest is wrong or an object is refused (the others are in place), 4 the kernel lacks IPVS or refuses access, 5 failed, 6 another agent of this role runs in this network namespace.",
 ];
 
 export const DIRECTOR: CommandSpec = {

@@ -1,4 +1,5 @@
 /** The frame of an agent's process: logger, signals, node, role lock, source. */
+import { EXIT } from "../cli/specs.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { HostOwner } from "../host/model.ts";
@@ -24,13 +25,14 @@ export interface AgentParts {
 
 /**
  * Runs one agent until it is told to stop.
+ * @returns the exit status
  * @throws LockHeldError when an agent of the role runs in this network namespace
  */
 export async function runAgentProcess(
   role: HostOwner,
   options: AgentOptions,
   build: (parts: AgentParts) => Promise<Agent>,
-): Promise<void> {
+): Promise<number> {
   const log = createLogger(options.logLevel, { role, node: options.nodeName, version: VERSION });
   const signal = stopSignal((name) => log.info({ signal: name }, "agent is asked to stop"));
   const node = await openNode(options.stateDirectory);
@@ -41,7 +43,7 @@ export async function runAgentProcess(
     const wake: Loop["wake"] = (reason) => loop?.wake(reason);
     const agent = await build({ node, source, log, signal, wake });
     const { healthAddress: address, healthPort: port } = options;
-    await runAgent(
+    const { refusals } = await runAgent(
       {
         agent,
         source,
@@ -56,6 +58,7 @@ export async function runAgentProcess(
       },
       signal,
     );
+    return options.once && refusals ? EXIT.refused : EXIT.ok;
   } finally {
     node.close();
   }

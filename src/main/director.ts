@@ -12,7 +12,7 @@ import { nativeTransport } from "../netlink/transport-native.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { runAgentProcess, type AgentParts } from "./agent-process.ts";
 
-export function runDirector(options: AgentOptions): Promise<void> {
+export function runDirector(options: AgentOptions): Promise<number> {
   return runAgentProcess("director", options, (parts) => buildDirector(options, parts));
 }
 
@@ -49,7 +49,8 @@ async function buildDirector(options: AgentOptions, parts: AgentParts): Promise<
     interfaceName: options.interfaceName,
   });
   return {
-    pass: (reasons, passSignal) => director.pass(reasons, passSignal),
+    conditions: director.conditions,
+    pass: (reasons, signals) => director.pass(reasons, signals),
     get settled() {
       return director.settled;
     },
@@ -60,13 +61,11 @@ async function buildDirector(options: AgentOptions, parts: AgentParts): Promise<
     status: () => ({
       role: "director",
       node: options.nodeName,
-      settled: director.settled,
       writeCommands: node.ipvs.counters.commands,
       reads: node.ipvs.counters.reads,
       ...director.counters,
       hostRepaired: director.hostRepaired,
       withheld: director.withheld.map((step) => describeCommand(step.command)),
-      objects: Object.fromEntries(director.conditions.current),
     }),
   };
 }

@@ -12,7 +12,8 @@ import { VERSION } from "./version.ts";
 
 interface Role {
   readonly spec: CommandSpec;
-  run(options: AgentOptions): Promise<void>;
+  /** @returns the exit status */
+  run(options: AgentOptions): Promise<number>;
 }
 
 const ROLES: Readonly<Record<string, Role>> = {
@@ -47,8 +48,8 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new UsageError(`there is no command "${name}"; see lvs-operator --help`);
   }
   const values = parseCommandLine(role.spec, rest);
-  if (values.get("help") === true) process.stdout.write(formatHelp(role.spec));
-  else await role.run(agentOptions(values));
+  if (values.get("help") !== true) return role.run(agentOptions(values));
+  process.stdout.write(formatHelp(role.spec));
   return EXIT.ok;
 }
 

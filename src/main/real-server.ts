@@ -8,7 +8,7 @@ import { systemClock } from "../lib/clock.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { runAgentProcess, type AgentParts } from "./agent-process.ts";
 
-export function runRealServer(options: AgentOptions): Promise<void> {
+export function runRealServer(options: AgentOptions): Promise<number> {
   return runAgentProcess("realserver", options, (parts) =>
     Promise.resolve(buildRealServer(options, parts)),
   );
@@ -30,7 +30,8 @@ function buildRealServer(options: AgentOptions, { node, source, log }: AgentPart
     auditMs: options.auditMs,
   });
   return {
-    pass: (_reasons, signal) => agent.pass(signal),
+    conditions: agent.conditions,
+    pass: (_reasons, { stop }) => agent.pass(stop),
     get settled() {
       return agent.settled;
     },
@@ -41,9 +42,7 @@ function buildRealServer(options: AgentOptions, { node, source, log }: AgentPart
     status: () => ({
       role: "realserver",
       node: options.nodeName,
-      settled: agent.settled,
       hostRepaired: agent.repaired,
-      objects: Object.fromEntries(agent.conditions.current),
     }),
   };
 }

@@ -14,7 +14,7 @@ import type { ObjectSource } from "../../source/source.ts";
 import { ConditionLog } from "../condition-log.ts";
 import type { HostChanges, HostKeeper, LookUps } from "../host-keeper.ts";
 import { ReportLog } from "../report-log.ts";
-import type { PassOutcome, WakeReason } from "../loop.ts";
+import type { PassOutcome, PassSignals, WakeReason } from "../loop.ts";
 import { sameFacts } from "../same-facts.ts";
 import { emptyCounters, withRefusals, type DirectorCounters } from "./status.ts";
 import type { TableKeeper } from "./table-keeper.ts";
@@ -81,13 +81,14 @@ export class DirectorAgent {
     return this.#withheld;
   }
 
-  async pass(reasons: ReadonlySet<WakeReason>, signal: AbortSignal): Promise<PassOutcome> {
+  async pass(reasons: ReadonlySet<WakeReason>, signals: PassSignals): Promise<PassOutcome> {
     const { source, table, host, compiler, clock, vips } = this.#options;
     this.#settled = false;
     const { objects } = source.current();
     if (objects === undefined) return { recheckAfterMs: NO_OBJECTS_MS };
     const startedMs = clock.monotonicMs();
-    const { model, fresh } = await table.model(signal);
+    const { stop: signal } = signals;
+    const { model, fresh } = await table.model(signals);
     if (fresh || reasons.has("host")) host.invalidate();
     const facts = await this.#nodeFacts(compiler.lookUps(objects), signal);
     const state = compiler.compile(objects, facts);

@@ -8,6 +8,7 @@ import type { ServiceKey } from "../../ipvs/model.ts";
 import type { IpvsPlan } from "../../ipvs/steps.ts";
 import { TableModel } from "../../ipvs/table-model.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { PassSignals } from "../loop.ts";
 
 /** How long a refused scheduler is not tried again: somebody may load the module. */
 const SCHEDULER_RETRY_MS = 60_000;
@@ -15,8 +16,13 @@ const SCHEDULER_RETRY_MS = 60_000;
 /** Connection counters of every destination would double the size of the model, unread. */
 const NO_STATS = { stats: false } as const;
 
-/** Least share of time spent on audits: one takes at most 1/200 of the time between two. */
+/** An audit takes at most this part of the time between two of them: 1/200. */
 const AUDIT_SHARE = 200;
+
+/** An audit that gave way starts again after this time, milliseconds. */
+const YIELD_MS = 1_000;
+/** How often in a row an audit gives way. */
+const MAX_YIELDS = 10;
 
 export interface TableKeeperOptions {
   readonly client: IpvsClient;
@@ -31,6 +37,7 @@ export class TableKeeper {
   #missing: ReadonlySet<string> = new Set();
   readonly #missingUntilMs = new Map<string, number>();
   #nextAuditMs = 0;
+  #yields = 0;
 
   constructor(options: TableKeeperOptions) {
     this.#options = options;
@@ -62,19 +69,34 @@ export class TableKeeper {
   }
 
   /**
-   * The model, read from the kernel when there is none or an audit is due.
+   * The model, read from the kernel when there is none or an audit is due. An audit gives way to
+   * whatever waits, a few times.
    * @returns also whether it was read just now
    */
-  async model(signal: AbortSignal): Promise<{ model: TableModel; fresh: boolean }> {
-    if (this.#model !== undefined && this.auditInMs > 0)
-      return { model: this.#model, fresh: false };
+  async model({ stop, hurry }: PassSignals): Promise<{ model: TableModel; fresh: boolean }> {
+    const known = this.#model;
+    if (known !== undefined && this.auditInMs > 0) return { model: known, fresh: false };
+    const mayYield = known !== undefined && this.#yields < MAX_YIELDS;
+    try {
+      const model = await this.#read(mayYield ? AbortSignal.any([stop, hurry]) : stop);
+      this.#yields = 0;
+      return { model, fresh: true };
+    } catch (error) {
+      if (known === undefined || !mayYield || stop.aborted || !hurry.aborted) throw error;
+      this.#yields += 1;
+      this.#nextAuditMs = this.#options.clock.monotonicMs() + YIELD_MS;
+      return { model: known, fresh: false };
+    }
+  }
+
+  async #read(signal: AbortSignal): Promise<TableModel> {
     const { clock, client, auditMs } = this.#options;
     const startedMs = clock.monotonicMs();
     const model = new TableModel(await client.readTable(signal, NO_STATS));
     const endedMs = clock.monotonicMs();
     this.#model = model;
     this.#nextAuditMs = endedMs + Math.max(auditMs, AUDIT_SHARE * (endedMs - startedMs));
-    return { model, fresh: true };
+    return model;
   }
 
   /** Reads connection counts of these services again, so that drains can end. */
