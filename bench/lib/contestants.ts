@@ -78,7 +78,10 @@ export interface OurProcess {
 
 export function startOurs(context: BenchContext, size: Size): OurProcess {
   const { signal } = context;
-  const contestant = startContestant(["node", join(PROGRAMS, "ours-program.ts")], signal);
+  const contestant = startContestant(
+    ["node", "--expose-gc", join(PROGRAMS, "ours-program.ts")],
+    signal,
+  );
   return {
     program: () =>
       withNamespace(signal, async (namespace) => {

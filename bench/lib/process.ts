@@ -71,7 +71,7 @@ export function startContestant(argv: readonly string[], signal: AbortSignal): C
 /** How a child ended, as text. Never rejects, so that nobody has to wait for it. */
 async function exitOf(child: ChildProcess): Promise<string> {
   try {
-    const [code, killedBy]: unknown[] = await once(child, "exit");
+    const [code, killedBy] = (await once(child, "exit")) as readonly unknown[]; // node has it untyped
     return typeof killedBy === "string" ? killedBy : `exit code ${String(code)}`;
   } catch (error) {
     return String(error);

@@ -47,23 +47,43 @@ export interface RowInput {
 
 /** Condenses the samples of both sides into a row and judges it. */
 export function toRow(input: RowInput): Row {
+  const { name, size, unit } = input;
   const ours = summarize(input.ours);
-  const peer = input.peer === undefined ? undefined : summarize(input.peer.samples);
-  const ratio = input.peer === undefined ? null : ratioOf(input.ours, input.peer.samples);
-  const judged = input.goal?.of === "ratio" ? ratio : ours.median;
+  const beside = compare(input.ours, input.peer);
   return {
-    name: input.name,
-    size: input.size,
+    name,
+    size,
     ours: round(ours.median),
     oursRange: rangeOf(ours),
-    peer: peer === undefined ? null : round(peer.median),
-    peerRange: peer === undefined ? null : rangeOf(peer),
-    peerName: input.peer?.name ?? null,
-    unit: input.unit,
-    ratio: ratio === null ? null : round(ratio),
-    goal: input.goal === undefined ? null : `${input.goal.of} <= ${input.goal.atMost}`,
-    met: input.goal === undefined ? null : judged !== null && judged <= input.goal.atMost,
+    ...beside,
+    unit,
+    ...judge(input.goal, ours.median, beside.ratio),
   };
+}
+
+function compare(
+  ours: readonly number[],
+  peer: Peer | undefined,
+): Pick<Row, "peer" | "peerRange" | "peerName" | "ratio"> {
+  if (peer === undefined) return { peer: null, peerRange: null, peerName: null, ratio: null };
+  const summary = summarize(peer.samples);
+  return {
+    peer: round(summary.median),
+    peerRange: rangeOf(summary),
+    peerName: peer.name,
+    ratio: round(ratioOf(ours, peer.samples)),
+  };
+}
+
+function judge(
+  goal: Goal | undefined,
+  ours: number,
+  ratio: number | null,
+): Pick<Row, "goal" | "met"> {
+  if (goal === undefined) return { goal: null, met: null };
+  const judged = goal.of === "ratio" ? ratio : ours;
+  const met = judged !== null && judged <= goal.atMost;
+  return { goal: `${goal.of} <= ${goal.atMost}`, met };
 }
 
 /** Both sides of a round see the same machine; between rounds its speed changes. */

@@ -26,8 +26,8 @@ export async function countCommands(file: string): Promise<TraceCounts> {
   let reads = 0;
   const trace = await readFile(file, "utf8");
   // The command is the first byte after the netlink header.
-  for (const [, hex] of trace.matchAll(/nlmsg_type=IPVS,[^}]*\}, "\\x([0-9a-f]{2})/g)) {
-    if (READS.has(Number(`0x${hex}`))) reads += 1;
+  for (const [, hex = ""] of trace.matchAll(/nlmsg_type=IPVS,[^}]*\}, "\\x([0-9a-f]{2})/g)) {
+    if (READS.has(Number.parseInt(hex, 16))) reads += 1;
     else writes += 1;
   }
   return { writes, reads };

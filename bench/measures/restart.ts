@@ -20,7 +20,11 @@ export const restart: Measure = {
     withAgentHome(context, SIZE, async (home): Promise<readonly Row[]> => {
       context.progress(`an agent programs ${formatSize(SIZE)}`);
       const first = startAgent(context, home);
-      await first.untilConverged().finally(() => first.daemon.stop("SIGKILL"));
+      try {
+        await first.untilConverged();
+      } finally {
+        await first.daemon.stop("SIGKILL");
+      }
 
       context.progress("started again under strace");
       const trace = join(context.scratch, "restart.trace");
