@@ -146,9 +146,8 @@ describe("changes of manifests and restarts of agents", { timeout: 60_000 }, () 
 
     // A director sees both directions of NAT, and the kernel counts such a connection for two
     // minutes after its end.
-    it.skipIf(method.method === "NAT")(
-      "a server that is removed leaves before the deadline when its last connection ends",
-      async () => {
+    if (method.method !== "NAT") {
+      it("a server that is removed leaves before the deadline when its last connection ends", async () => {
         const { kept, server } = await connect(method);
         const rest = Object.fromEntries(Object.entries(EVEN).filter(([host]) => host !== server));
         publish(method, without(server));
@@ -158,8 +157,8 @@ describe("changes of manifests and restarts of agents", { timeout: 60_000 }, () 
         await untilWeights(method, rest);
         publish(method, THREE);
         await untilWeights(method, EVEN);
-      },
-    );
+      });
+    }
 
     it("a fourth server gets its part of the requests", async () => {
       publish(method, { ...THREE, rs4: {} });
@@ -184,10 +183,11 @@ describe("changes of manifests and restarts of agents", { timeout: 60_000 }, () 
       }
       await sleep(300);
       await event();
+      await sleep(300);
       const spreads = await Promise.all(loads.map((load) => load.stop()));
       for (const spread of spreads) {
         expect(spread).toMatchObject({ failed: 0, errors: {} });
-        expect(spread.sent).toBeGreaterThan(50);
+        expect(spread.sent).toBeGreaterThan(20);
       }
     }
 

@@ -78,8 +78,8 @@ describe("method NAT", { timeout: 60_000 }, () => {
     expect(await lab().requests(VIP, 12)).toMatchObject({ failed: 0, perServer: EVEN });
   });
 
-  it("the director sends no redirects on the interface of the servers", async () => {
-    const keys = ["all", "eth1"].map((name) => `net.ipv4.conf.${name}.send_redirects`);
+  it("the director sends no redirects on the interface of the VIP", async () => {
+    const keys = ["all", "eth0"].map((name) => `net.ipv4.conf.${name}.send_redirects`);
     const values = await Promise.all(keys.map((key) => sysctl(lab().topology, DIRECTOR, key)));
     expect(values).toEqual(["0", "0"]);
   });
