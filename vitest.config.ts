@@ -13,6 +13,7 @@ export default defineConfig({
             "test/lab/**/*.test.ts",
             "scripts/**/*.test.ts",
           ],
+          exclude: ["**/*.lab.test.ts"],
         },
       },
       {
@@ -26,6 +27,13 @@ export default defineConfig({
         test: {
           name: "cel",
           include: ["test/cel/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "lab",
+          include: ["test/lab/**/*.lab.test.ts"],
+          fileParallelism: false,
         },
       },
       {

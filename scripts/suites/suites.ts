@@ -29,6 +29,7 @@ export const SUITES: readonly Suite[] = [
   { kind: "tests", name: "unit", project: "unit", timeoutMs: 10 * MINUTE_MS },
   { kind: "tests", name: "native", project: "native", timeoutMs: 10 * MINUTE_MS },
   { kind: "tests", name: "cel", project: "cel", timeoutMs: 30 * MINUTE_MS },
+  { kind: "tests", name: "lab", project: "lab", timeoutMs: 10 * MINUTE_MS },
   {
     kind: "tests",
     name: "kernel61",

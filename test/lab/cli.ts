@@ -1,6 +1,6 @@
 /** `npm run lab -- ...`: the lab by hand. */
 import { parseArgs } from "node:util";
-import { KERNEL_KINDS, type KernelKind } from "./kernel.ts";
+import { defaultKernel, KERNEL_KINDS, type KernelKind } from "./kernel.ts";
 import { PROJECT_ROOT } from "./paths.ts";
 import { runInLab } from "./run.ts";
 import { endSession, execInSession, sessionIsUp, shellInSession, startSession } from "./session.ts";
@@ -17,7 +17,8 @@ const HELP = `usage: npm run lab -- COMMAND
 
 options
   --name NAME         several labs at a time; default "lab"
-  --kernel KIND       own (built by the project), debian, or 6.1; default own
+  --kernel KIND       own (built by the project), debian, or 6.1; default own,
+                      or debian while own has not been built
   --memory MIB        memory of the guest; default 2048
   --cpu N|any         CPU to stay on; default 0
   --mount DIR         share a directory read-write besides the project (may be repeated)
@@ -34,7 +35,7 @@ const USAGE_ERROR = 2;
 const OPTIONS = {
   help: { type: "boolean", short: "h" },
   name: { type: "string", default: "lab" },
-  kernel: { type: "string", default: "own" },
+  kernel: { type: "string" },
   memory: { type: "string", default: "2048" },
   cpu: { type: "string", default: "0" },
   mount: { type: "string", multiple: true },
@@ -65,8 +66,9 @@ function parse(args: readonly string[]): Invocation | "help" {
     allowPositionals: true,
   });
   if (values.help === true || positionals.length === 0) return "help";
-  const kernel = KERNEL_KINDS.find((kind) => kind === values.kernel);
-  if (kernel === undefined) throw new UsageError(`no kernel "${values.kernel}"`);
+  const wanted = values.kernel ?? defaultKernel();
+  const kernel = KERNEL_KINDS.find((kind) => kind === wanted);
+  if (kernel === undefined) throw new UsageError(`no kernel "${wanted}"`);
   return {
     name: values.name,
     kernel,

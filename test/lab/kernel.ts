@@ -22,6 +22,11 @@ export interface LabKernel {
 /** All kinds, in the order of preference. */
 export const KERNEL_KINDS: readonly KernelKind[] = ["own", "debian", "6.1"];
 
+/** The kind to use when nobody says: the project's own, or Debian's while that is not built. */
+export function defaultKernel(): KernelKind {
+  return findKernel("own") === undefined && findKernel("debian") !== undefined ? "debian" : "own";
+}
+
 /** The newest cached kernel of the kind, or undefined. */
 export function findKernel(kind: KernelKind): LabKernel | undefined {
   const directory = cachedKernel(kind);

@@ -189,7 +189,6 @@ export async function runOnHost(options: RunOptions): Promise<RunResult> {
 /** Shell text that sets the environment of lab commands and then becomes the command. */
 export function jobScript(options: Pick<RunOptions, "argv" | "cwd" | "env" | "kernel">): string {
   const env: Record<string, string> = {
-    LVS_LAB_INSIDE: labPlace(),
     LVS_LAB_KERNEL: options.kernel,
     NODE_COMPILE_CACHE: cacheDirectory("node-compile-cache"),
     ...(process.env["CI"] === undefined ? {} : { CI: process.env["CI"] }),
