@@ -52,6 +52,7 @@ beforeEach(async () => {
       links: [aLink("lo"), aLink("eth0")],
       sysctls: {
         "conf/all/arp_ignore": 0,
+        "conf/all/send_redirects": 1,
         "conf/eth0/arp_ignore": 0,
         "vs/expire_nodest_conn": 0,
       },
@@ -103,6 +104,14 @@ describe("changeHost", () => {
     const again = await change();
     expect(again.plan.reports).toEqual([]);
     expect(again.failures).toHaveLength(1);
+  });
+
+  it("goes on without a setting of `all`, which only a file has", async () => {
+    host.refusals.set("send_redirects", "EROFS");
+    const redirects = aHost({ sysctls: [aSysctl("conf/all/send_redirects", 0)] });
+    const made = await change({ ...desired, sysctls: [...desired.sysctls, ...redirects.sysctls] });
+    expect(made.failures).toHaveLength(1);
+    expect(host.world.state().addresses).toHaveLength(1);
   });
 
   it("changes nothing when the journal cannot be written", async () => {

@@ -97,10 +97,13 @@ export async function applySteps(
   return { executed, failures };
 }
 
-/** Interface settings keep a real server silent; the others only make a node behave better. */
+/**
+ * Settings of an interface keep a real server silent, so nothing may follow a refused one. Those
+ * of the namespace only make a node behave better, and a pod's /proc/sys may be read-only.
+ */
 function mayFail(step: HostStep): boolean {
-  if (step.op === "set-sysctl") return step.key.kind !== "conf";
-  return step.op === "restore-sysctl" || step.op === "link-down";
+  if (step.op !== "set-sysctl") return step.op === "restore-sysctl" || step.op === "link-down";
+  return step.key.kind !== "conf" || step.key.interfaceName === "all";
 }
 
 export interface HostChangeOptions extends Omit<HostPlanInput, "observed" | "journal"> {

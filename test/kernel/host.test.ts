@@ -1,9 +1,11 @@
 /** The host layer against the running kernel: what other programs see, and what is on the wire. */
-import { spawnSync } from "node:child_process";
+import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ProbeVerdict, ownMacsOf, probeAddress } from "../../src/host/address-probe.ts";
 import { announceAddresses } from "../../src/host/announce.ts";
@@ -25,6 +27,7 @@ import { TestNetwork } from "./support/test-network.ts";
 const signal = AbortSignal.timeout(120_000);
 const VIP = "10.0.0.10";
 const VIP6 = "2001:db8:1::10";
+const LOCK_MODULE = new URL("../../src/host/lock.ts", import.meta.url).href;
 const FAST = { probes: 2, intervalMs: 50, listenMs: 150 };
 
 let network: TestNetwork;
@@ -307,6 +310,41 @@ describe("changeHost", () => {
     const left = network.inNode("-br addr show dev eth0");
     expect(left).not.toContain("10.0.0.10");
     expect(left).toContain("10.0.0.11/32");
+  });
+});
+
+describe("NodeLocks", () => {
+  /** Takes the role in a namespace, in a process of its own; it says `held` or who holds it. */
+  function takeRole(netns: string): ChildProcessByStdio<null, Readable, null> {
+    const source = `
+      import { NodeLocks } from ${JSON.stringify(LOCK_MODULE)};
+      const locks = new NodeLocks();
+      const signal = AbortSignal.timeout(60000);
+      await locks.acquireRole("director", signal).then(
+        () => console.log("held"),
+        (error) => { console.log("holder " + error.holder?.pid); process.exit(); },
+      );
+      setInterval(() => undefined, 1000);`;
+    const node = [process.execPath, "--input-type=module", "-e", source];
+    return spawn("ip", ["netns", "exec", netns, ...node], { stdio: ["ignore", "pipe", "inherit"] });
+  }
+  async function firstWords(child: ChildProcessByStdio<null, Readable, null>): Promise<string> {
+    const [text]: unknown[] = await once(child.stdout, "data", { signal });
+    return String(text).trim();
+  }
+
+  it("lets one agent of a role into each network namespace, until it is killed", async () => {
+    const first = takeRole(network.node);
+    expect(await firstWords(first)).toBe("held");
+    const elsewhere = takeRole(network.neighbour);
+    expect(await firstWords(elsewhere)).toBe("held");
+    expect(await firstWords(takeRole(network.node))).toBe(`holder ${String(first.pid)}`);
+    const gone = once(first, "exit", { signal });
+    first.kill("SIGKILL");
+    await gone;
+    const next = takeRole(network.node);
+    expect(await firstWords(next)).toBe("held");
+    for (const child of [elsewhere, next]) child.kill("SIGKILL");
   });
 });
 

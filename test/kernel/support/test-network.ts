@@ -22,9 +22,9 @@ export class TestNetwork {
     const network = new TestNetwork(`${name}-a`, `${name}-b`);
     ip(`netns add ${network.node}`);
     ip(`netns add ${network.neighbour}`);
-    network.inNode(`link add eth0 type veth peer name eth0 netns ${network.neighbour}`);
-    network.#setUp(network.node, 1);
-    network.#setUp(network.neighbour, 2);
+    const veth = `link add eth0 type veth peer name eth0 netns ${network.neighbour}`;
+    setUp(network.node, 1, [veth]);
+    setUp(network.neighbour, 2, []);
     return network;
   }
 
@@ -55,13 +55,18 @@ export class TestNetwork {
     ip(`netns delete ${this.node}`);
     ip(`netns delete ${this.neighbour}`);
   }
+}
 
-  #setUp(name: string, host: number): void {
-    ip(`-n ${name} link set lo up`);
-    ip(`-n ${name} link set eth0 up`);
-    ip(`-n ${name} addr add 10.0.0.${host}/24 dev eth0`);
-    ip(`-n ${name} addr add 2001:db8:1::${host}/64 dev eth0 nodad`);
-  }
+/** One process for all commands: starting one costs more than what it does. */
+function setUp(netns: string, host: number, first: readonly string[]): void {
+  const commands = [
+    ...first,
+    "link set lo up",
+    "link set eth0 up",
+    `addr add 10.0.0.${host}/24 dev eth0`,
+    `addr add 2001:db8:1::${host}/64 dev eth0 nodad`,
+  ];
+  execFileSync("ip", ["-n", netns, "-batch", "-"], { input: commands.join("\n") });
 }
 
 function ip(words: string): string {
