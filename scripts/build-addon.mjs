@@ -74,6 +74,7 @@ function fingerprint() {
   return hash.digest("hex");
 }
 
+/** @param {string} file */
 function loads(file) {
   if (!existsSync(file)) return false;
   try {
@@ -84,6 +85,7 @@ function loads(file) {
   }
 }
 
+/** @param {string} name */
 function canResolve(name) {
   try {
     require.resolve(name);
@@ -93,6 +95,7 @@ function canResolve(name) {
   }
 }
 
+/** @param {string} program */
 function runs(program) {
   return spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0;
 }
@@ -108,6 +111,7 @@ function findHeaders() {
   return candidates.find((directory) => existsSync(join(directory, "include/node/uv.h")));
 }
 
+/** @param {string} headers */
 function build(headers) {
   say("socket addon: compiling native/ (about 3 s)");
   rmSync(stamp, { force: true });
@@ -117,6 +121,7 @@ function build(headers) {
   return compiled ? finish(addon, stamp) : 1;
 }
 
+/** @param {string} headers */
 function prebuild(headers) {
   say(`socket addon: writing ${prebuilt}`);
   const tool = require.resolve("prebuildify/bin.js");
@@ -124,7 +129,11 @@ function prebuild(headers) {
   return compiled ? finish(prebuilt, prebuiltStamp) : 1;
 }
 
-/** The `npm_config_nodedir` of the environment is what keeps node-gyp from downloading headers. */
+/**
+ * The `npm_config_nodedir` of the environment is what keeps node-gyp from downloading headers.
+ * @param {readonly string[]} args
+ * @param {string} headers
+ */
 function runTool(args, headers) {
   const result = spawnSync(nodeForGyp(), args, {
     cwd: root,
@@ -139,6 +148,10 @@ function runTool(args, headers) {
   return false;
 }
 
+/**
+ * @param {string} file
+ * @param {string} stampFile
+ */
 function finish(file, stampFile) {
   if (!loads(file)) return fail(`${file} was built but does not load`);
   mkdirSync(dirname(stampFile), { recursive: true });
@@ -146,6 +159,7 @@ function finish(file, stampFile) {
   return say(`socket addon: built ${file}`);
 }
 
+/** @param {string} headers */
 function headersVersion(headers) {
   const text = readFileSync(join(headers, "include/node/node_version.h"), "utf8");
   return ["MAJOR", "MINOR", "PATCH"]
@@ -159,11 +173,13 @@ function nodeForGyp() {
   return runs(packaged) ? packaged : process.execPath;
 }
 
+/** @param {string} message */
 function say(message) {
   process.stdout.write(`${message}\n`);
   return 0;
 }
 
+/** @param {string} message */
 function fail(message) {
   process.stderr.write(`${message}\n`);
   return 1;

@@ -22,7 +22,9 @@ const MAP: FieldTree = { kind: "map" };
 export function fieldTree(schema: z.core.$ZodType): FieldTree {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodObject) {
-    const fields = Object.entries(inner.shape).map(([name, field]): [string, FieldTree] => [
+    // zod types the shape of an object it knows nothing about as any.
+    const shape = inner.shape as Readonly<Record<string, z.core.$ZodType>>;
+    const fields = Object.entries(shape).map(([name, field]): [string, FieldTree] => [
       name,
       fieldTree(field),
     ]);

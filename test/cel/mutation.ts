@@ -55,8 +55,12 @@ export function mutate(value: Json, { at, how, value: misfitValue }: Mutation): 
 function changed(part: Json, how: Mutation["how"], value: Json): Json | undefined {
   if (how === "remove") return undefined;
   if (how === "add" && isMap(part)) return { ...part, schedular: value };
-  if (how === "repeat" && Array.isArray(part)) return [...part, ...part];
+  if (how === "repeat" && isList(part)) return [...part, ...part];
   return value;
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
 }
 
 function isMap(value: Json): value is { readonly [name: string]: Json } {
