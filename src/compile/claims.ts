@@ -3,7 +3,7 @@
  * by creation time and else by namespace and name; objects from manifests have no creation time
  * and count as the oldest. What one object loses changes nothing for the others.
  */
-import { objectKey, type ObjectKey } from "../api/conditions.ts";
+import type { ObjectKey } from "../api/conditions.ts";
 import type { Port } from "../api/v1alpha1/port.ts";
 import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 import type { Problem } from "./problems.ts";
@@ -35,8 +35,8 @@ export class Claims {
   readonly #refusals = new Map<ObjectKey, Map<string, Refusal>>();
   readonly #touched = new Set<string>();
 
-  add(service: VirtualService): void {
-    const claimant = toClaimant(service);
+  add(key: ObjectKey, service: VirtualService): void {
+    const claimant = toClaimant(key, service);
     for (const name of claimedNames(service)) {
       const group = this.#groups.get(name);
       if (group === undefined) {
@@ -48,8 +48,7 @@ export class Claims {
     }
   }
 
-  remove(service: VirtualService): void {
-    const key = objectKey(service);
+  remove(key: ObjectKey, service: VirtualService): void {
     for (const name of claimedNames(service)) {
       const rest = (this.#groups.get(name) ?? []).filter((claimant) => claimant.key !== key);
       if (rest.length === 0) {
@@ -115,10 +114,10 @@ function claimedNames({ spec }: VirtualService): readonly string[] {
   return spec.firewallMark === undefined ? ips : [...ips, markName(spec.firewallMark.value)];
 }
 
-function toClaimant(service: VirtualService): Claimant {
+function toClaimant(key: ObjectKey, service: VirtualService): Claimant {
   const { namespace, creationTimestamp: created = "" } = service.metadata;
   const { directorGroupName, ports } = service.spec;
-  return { key: objectKey(service), created, namespace, directorGroupName, ports };
+  return { key, created, namespace, directorGroupName, ports };
 }
 
 /** Oldest first; the keys of one kind sort by namespace and name. */

@@ -73,7 +73,7 @@ class Compiler implements DirectorCompiler {
     const compiled =
       service === undefined || !ours
         ? undefined
-        : compileVirtualService(service, {
+        : compileVirtualService(key, service, {
             view,
             realServers: this.#realServers,
             claims: this.#claims,
@@ -142,7 +142,7 @@ class Compiler implements DirectorCompiler {
       const key = objectKey(service);
       const next = newVersions.get(key);
       if (next !== undefined && claimsAlike(service, next)) alike.add(key);
-      else this.#claims.remove(service);
+      else this.#claims.remove(key, service);
       this.#references.remove(service);
       this.#lookUps.removeService(service);
       this.#services.delete(key);
@@ -150,7 +150,7 @@ class Compiler implements DirectorCompiler {
     }
     for (const service of added) {
       const key = objectKey(service);
-      if (!alike.has(key)) this.#claims.add(service);
+      if (!alike.has(key)) this.#claims.add(key, service);
       this.#references.add(service);
       this.#lookUps.addService(service);
       this.#services.set(key, service);

@@ -78,7 +78,8 @@ export function buildServices(
     if (spec.firewallMark === undefined) addAddressServices(context);
     else add(context, markService(context));
   }
-  return { services, problems };
+  // A copy has no spare room, and these stay for months.
+  return { services: [...services], problems };
 }
 
 interface FamilyContext {

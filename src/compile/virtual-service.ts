@@ -68,17 +68,20 @@ const NOTHING: CompiledVirtualService["retained"] = {
   addresses: [],
 };
 const NO_VIPS: readonly PlacedVip[] = [];
+const NO_FAMILIES: readonly IpFamily[] = [];
 
+/** @param key the object's key, which callers have anyway */
 export function compileVirtualService(
+  key: ObjectKey,
   service: VirtualService,
   context: CompileContext,
 ): CompiledVirtualService {
   const { enforcement } = service.spec;
   const problems: Problem[] = [];
-  const granted = grantedAddresses(service, context, problems);
+  const granted = grantedAddresses(key, service, context, problems);
   const clean = granted.filter(({ ip }) => !isServerAddress(ip, service, context, problems));
   const whole = refusalOfAll(service, context);
-  if (whole !== undefined) return refused(service, clean, [whole, ...problems]);
+  if (whole !== undefined) return refused(key, service, clean, [whole, ...problems]);
 
   const { servers, unreachable } = usableServers(service, context, clean, problems);
   const built = buildServices(service, clean, servers);
@@ -87,10 +90,10 @@ export function compileVirtualService(
   problems.push(...placed.problems);
   const suspect = granted.filter((address) => !clean.includes(address));
   return {
-    key: objectKey(service),
+    key,
     enforcement,
     services: built.services,
-    vips: placed.vips,
+    vips: [...placed.vips],
     natFamilies: natFamilies(built),
     retained: retainedBy(service, context, suspect, built, placed.unplaced),
     conditions: conditionsOf(problems, enforcement),
@@ -100,6 +103,7 @@ export function compileVirtualService(
 
 /** Nothing of the object is programmed; what an earlier version had stays. */
 function refused(
+  key: ObjectKey,
   service: VirtualService,
   addresses: readonly GrantedAddress[],
   problems: readonly Problem[],
@@ -107,7 +111,7 @@ function refused(
   const { spec } = service;
   const keys = countServices(spec) <= MAX_KERNEL_SERVICES ? serviceKeys(spec, addresses) : [];
   return {
-    key: objectKey(service),
+    key,
     enforcement: spec.enforcement,
     services: [],
     vips: NO_VIPS,
@@ -143,11 +147,11 @@ function refusalOfAll(service: VirtualService, { view }: CompileContext): Proble
 
 /** The addresses and ports that no other object has; none where the mark is another's. */
 function grantedAddresses(
+  key: ObjectKey,
   service: VirtualService,
   { claims }: CompileContext,
   problems: Problem[],
 ): readonly GrantedAddress[] {
-  const key = objectKey(service);
   const { addresses, ports, firewallMark } = service.spec;
   if (firewallMark !== undefined) {
     const refusal = claims.refusal(key, markName(firewallMark.value));
@@ -259,7 +263,7 @@ function natFamilies({ services }: BuiltServices): readonly IpFamily[] {
   for (const [, { destinations }] of services) {
     for (const { method, family } of destinations) if (method === "NAT") families.add(family);
   }
-  return [...families];
+  return families.size === 0 ? NO_FAMILIES : [...families];
 }
 
 function retainedBy(

@@ -6,12 +6,13 @@
  * few seconds finds what those miss (network file systems, a swapped symlink, a full event queue).
  */
 import { watch, type FSWatcher } from "node:fs";
+import { basename } from "node:path";
 
 import { isAbort, throwIfAborted } from "../lib/abort.ts";
 import { systemClock, type Clock } from "../lib/clock.ts";
 import { toError } from "../lib/errors.ts";
 import { DirtyFiles } from "./dirty-files.ts";
-import { isManifestName, ManifestDirectory } from "./manifest-directory.ts";
+import { isManifestName, ManifestDirectory, type FileChange } from "./manifest-directory.ts";
 import { failedManifest, looksUnfinished, readManifest } from "./manifest-file.ts";
 import { ManifestStore } from "./manifest-store.ts";
 import type { ObjectSource, SourceProblem, SourceState } from "./source.ts";
@@ -42,6 +43,8 @@ class ManifestSource implements ObjectSource {
   readonly #directory: ManifestDirectory;
   readonly #store: ManifestStore;
   readonly #dirty = new DirtyFiles();
+  /** The name under which notifications tell of the directory itself. */
+  readonly #ownName: string;
   readonly #listeners = new Set<() => void>();
   #state: SourceState = { objects: undefined, problems: [] };
   #directoryProblem: SourceProblem | undefined;
@@ -61,6 +64,7 @@ class ManifestSource implements ObjectSource {
       unfinishedMs: 1_000,
       ...options,
     };
+    this.#ownName = basename(options.directory);
     this.#directory = new ManifestDirectory(options.directory);
     this.#store = new ManifestStore(this.#options.removalGraceMs);
   }
@@ -144,12 +148,15 @@ class ManifestSource implements ObjectSource {
   async #readFiles(names: readonly string[], turn: "first" | "later"): Promise<void> {
     for (let at = 0; at < names.length; at += PARALLEL_READS) {
       const batch = names.slice(at, at + PARALLEL_READS);
-      await Promise.all(batch.map((name) => this.#readFile(name, turn)));
+      const changes = await Promise.all(
+        batch.map(async (name) => ({ name, change: await this.#directory.read(name) })),
+      );
+      // In the order of the names, so that the order of the objects is no accident.
+      for (const { name, change } of changes) this.#take(name, change, turn);
     }
   }
 
-  async #readFile(name: string, turn: "first" | "later"): Promise<void> {
-    const change = await this.#directory.read(name);
+  #take(name: string, change: FileChange, turn: "first" | "later"): void {
     switch (change.kind) {
       case "same":
         return;
@@ -215,9 +222,11 @@ class ManifestSource implements ObjectSource {
     if (name !== null && isManifestName(name)) {
       const quietMs = event === "change" ? this.#options.quietMs : 0;
       this.#dirty.add(name, this.#now() + quietMs);
-    } else {
+    } else if (name === null || name.startsWith("..") || name === this.#ownName) {
       // `..data` of a ConfigMap, the directory itself, or a name that is not told.
       this.#rescanAtMs = Math.min(this.#rescanAtMs, this.#now() + this.#options.quietMs);
+    } else {
+      return;
     }
     this.#wake?.();
   }

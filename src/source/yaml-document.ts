@@ -114,14 +114,14 @@ class DocumentReader {
   }
 
   read(): ManifestDocument {
-    const raw: unknown = this.#document.toJS({ maxAliasCount: MAX_ALIAS_COUNT });
+    const raw = detached(this.#document.toJS({ maxAliasCount: MAX_ALIAS_COUNT }));
     if (raw === null || raw === undefined) return NOTHING;
     const items = this.#listItems(raw);
     if (items === undefined) this.#readObject(raw, []);
     else items.forEach((item, index) => this.#readObject(item, ["items", index]));
     return {
-      items: this.#items,
-      findings: this.#findings,
+      items: exact(this.#items),
+      findings: exact(this.#findings),
       identified: this.#identified,
       emptyList: items?.length === 0 && this.#identified,
     };
@@ -161,7 +161,7 @@ class DocumentReader {
       this.#identified = false;
       return;
     }
-    this.#items.push({ key, object: ok, place: this.#place(path), findings });
+    this.#items.push({ key, object: ok, place: this.#place(path), findings: exact(findings) });
   }
 
   /** An object of another API group is none of our business; one that is misspelled is. */
@@ -184,6 +184,22 @@ class DocumentReader {
   #place(path: Path): Place {
     return placeAt(this.#text, offsetOf(this.#document, path));
   }
+}
+
+/**
+ * A copy that shares nothing with the text. Strings cut out of a text keep all of it in memory, and
+ * ten thousand objects would keep ten thousand texts; the JSON parser makes new ones, and only one
+ * of each short one.
+ */
+function detached(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
+
+const EMPTY: readonly never[] = [];
+
+/** The same list without the spare room that a list that grew has; these stay for months. */
+function exact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? EMPTY : [...list];
 }
 
 function isFields(value: unknown): value is Fields {
