@@ -127,7 +127,8 @@ class Demo {
   async #cleanUpHost(host: HostName): Promise<string> {
     const args = ["cleanup", "--state-dir", stateDirectoryOf(this.#topology, host)];
     const { code, stdout, stderr } = await lvsctl(this.#topology, host, args);
-    if (code !== 0) throw new Error(`lvsctl cleanup on ${host} ended with ${String(code)}: ${stderr}`);
+    if (code !== 0)
+      throw new Error(`lvsctl cleanup on ${host} ended with ${String(code)}: ${stderr}`);
     return stdout;
   }
 
