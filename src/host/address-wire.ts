@@ -22,6 +22,7 @@ import { assertHeader } from "./wire.ts";
 const ADDRESS_ATTRS = attributeSet("IFA", {
   ADDRESS: optional(1, ipAddress),
   LOCAL: optional(2, ipAddress),
+  CACHEINFO: optional(6, anyBytes),
   FLAGS: optional(8, u32),
   PROTO: optional(11, u8),
 });
@@ -90,8 +91,17 @@ function encodeAddressHeader(writer: MessageWriter, place: AddressPlace): void {
 }
 
 /**
+ * struct ifa_cacheinfo: preferred for 0 seconds, valid for ever. Source address selection prefers the
+ * longest match, and a VIP of 128 bits is that for its whole network: the node's own packets, tunnels
+ * to real servers among them, would leave with it. A deprecated address is answered and served all
+ * the same (RFC 6724, rule 3). IPv4 takes the first address of the interface and needs nothing.
+ */
+const DEPRECATED = Uint8Array.from([0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+/**
  * RTM_NEWADDR: a single host, no prefix route, the owner's mark. IPv6 without duplicate address
- * detection: the network was asked before, and a tentative address answers nobody for a second.
+ * detection: the network was asked before, and a tentative address answers nobody for a second; and
+ * deprecated, so that the node does not speak from it by itself.
  */
 export function encodeNewAddress(
   writer: MessageWriter,
@@ -107,6 +117,7 @@ export function encodeNewAddress(
   ADDRESS_ATTRS.encode(writer, {
     LOCAL: address,
     ADDRESS: address,
+    ...(family === "IPv6" ? { CACHEINFO: DEPRECATED } : {}),
     FLAGS: IFA_F_NOPREFIXROUTE | (family === "IPv6" ? IFA_F_NODAD : 0),
     PROTO: ADDRESS_MARKS[owner],
   });

@@ -96,6 +96,9 @@ export const EMPTY_JOURNAL: NodeJournal = {
   holds: {},
 };
 
+// EMPTY_JOURNAL has every section, by its type, and nothing else.
+const SECTIONS = Object.keys(EMPTY_JOURNAL) as readonly (keyof NodeJournal)[];
+
 /** Where and since when kernel state lives: both change, and what we set there is gone. */
 export interface KernelWorld {
   /** /proc/sys/kernel/random/boot_id */
@@ -152,9 +155,15 @@ function checksumOf(version: number, world: KernelWorld, journal: unknown): stri
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** Whether two journals say the same, key order aside where it does not matter. */
+/**
+ * Whether two journals say the same. Sections that are the same object cost nothing, and services
+ * are ten thousand where they are many.
+ */
 export function sameJournal(a: NodeJournal, b: NodeJournal): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
+  return SECTIONS.every(
+    (section) =>
+      a[section] === b[section] || JSON.stringify(a[section]) === JSON.stringify(b[section]),
+  );
 }
 
 /** Owners of a setting, in canonical order. */

@@ -28,11 +28,12 @@ describe("requests", () => {
     );
   });
 
-  it("adds an IPv6 address without duplicate address detection", () => {
+  it("adds an IPv6 address deprecated and without duplicate address detection", () => {
     const place = { interfaceIndex: 1, owner: "realserver" } as const;
     const bytes = encoded((w) => encodeNewAddress(w, aVip("2001:db8::1", "lo"), place));
     expect(bytes.startsWith("0a80000001000000")).toBe(true);
     expect(bytes).toContain("0800080002020000");
+    expect(bytes).toContain(`1400060000000000ffffffff${"00".repeat(8)}`);
     expect(bytes.endsWith("05000b0056000000")).toBe(true);
   });
 
