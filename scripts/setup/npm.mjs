@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { installPackages } from "./apt.mjs";
 import { capture, findProgram, ROOT, runLogged, say, SetupError } from "./system.mjs";
 
 const NODE_MODULES = join(ROOT, "node_modules");
@@ -27,7 +28,8 @@ export async function ensureNpmPackages(logFile) {
       throw new SetupError("npm is missing; on Debian, as root: apt-get install npm");
     }
     say("installing npm packages (npm ci)");
-    const argv = ["npm", "ci", "--no-audit", "--no-fund"];
+    // The scripts are ours to run: the addon needs a compiler, which is looked for later.
+    const argv = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"];
     await runLogged("npm ci", argv, { logFile, deadlineMs: 15 * MINUTE_MS });
   }
   await ensureNode(logFile);
@@ -54,17 +56,20 @@ function versions(file) {
 }
 
 /**
- * The package `node` fetches its program in an install script, which npm may have been told not to
- * run.
+ * The package `node` fetches its program in an install script, and the program needs a library that
+ * a small Debian lacks.
  * @param {string} logFile
  */
 async function ensureNode(logFile) {
   if (capture(NODE, ["--version"]) !== undefined) return;
-  say("fetching Node for this project (the npm package `node`)");
-  const cwd = join(NODE_MODULES, "node");
-  const argv = [process.execPath, "installArchSpecificPackage.js"];
-  const env = { ...process.env, npm_config_ignore_scripts: "false" };
-  await runLogged("fetching Node", argv, { cwd, env, logFile, deadlineMs: 10 * MINUTE_MS });
+  if (!existsSync(NODE)) {
+    say("fetching Node for this project (the npm package `node`)");
+    const cwd = join(NODE_MODULES, "node");
+    const argv = [process.execPath, "installArchSpecificPackage.js"];
+    const env = { ...process.env, npm_config_ignore_scripts: "false" };
+    await runLogged("fetching Node", argv, { cwd, env, logFile, deadlineMs: 10 * MINUTE_MS });
+  }
+  if (capture(NODE, ["--version"]) === undefined) await installPackages(["libatomic1"], logFile);
   if (capture(NODE, ["--version"]) === undefined) {
     throw new SetupError(`${NODE} does not run on this machine`);
   }
