@@ -3,7 +3,7 @@
  * by creation time and else by namespace and name; objects from manifests have no creation time
  * and count as the oldest. What one object loses changes nothing for the others.
  */
-import type { ObjectKey } from "../api/conditions.ts";
+import { objectKey, type ObjectKey } from "../api/conditions.ts";
 import type { Port } from "../api/v1alpha1/port.ts";
 import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 import type { Problem } from "./problems.ts";
@@ -15,64 +15,67 @@ export interface Refusal {
   readonly problems: readonly Problem[];
 }
 
-interface Claimant {
-  readonly key: ObjectKey;
-  /** Creation time; empty = from a manifest, before all others. */
-  readonly created: string;
-  readonly namespace: string;
-  readonly directorGroupName: string;
-  readonly ports: readonly Port[];
-}
-
 /** Name of the thing that a mark is, in the same map as addresses. */
 export function markName(value: number): string {
   return `mark ${value}`;
 }
 
+/** Nearly everything has one claimant, so a list is made only for the second. */
+type Group = VirtualService | VirtualService[];
+
 export class Claims {
   /** Claimants of each address or mark. */
-  readonly #groups = new Map<string, Claimant[]>();
+  readonly #groups = new Map<string, Group>();
   readonly #refusals = new Map<ObjectKey, Map<string, Refusal>>();
   readonly #touched = new Set<string>();
 
-  add(key: ObjectKey, service: VirtualService): void {
-    const claimant = toClaimant(key, service);
+  add(service: VirtualService): void {
     for (const name of claimedNames(service)) {
       const group = this.#groups.get(name);
       if (group === undefined) {
-        this.#groups.set(name, [claimant]);
-      } else {
-        group.push(claimant);
-        this.#touched.add(name);
+        this.#groups.set(name, service);
+        continue;
       }
+      if (Array.isArray(group)) group.push(service);
+      else this.#groups.set(name, [group, service]);
+      this.#touched.add(name);
     }
   }
 
-  remove(key: ObjectKey, service: VirtualService): void {
+  remove(service: VirtualService): void {
     for (const name of claimedNames(service)) {
-      const rest = (this.#groups.get(name) ?? []).filter((claimant) => claimant.key !== key);
-      if (rest.length === 0) {
+      const rest = members(this.#groups.get(name)).filter((claimant) => claimant !== service);
+      const [first] = rest;
+      if (first === undefined) {
         this.#groups.delete(name);
       } else {
-        this.#groups.set(name, rest);
+        this.#groups.set(name, rest.length === 1 ? first : rest);
         this.#touched.add(name);
       }
     }
-    this.#refusals.delete(key);
+    this.#refusals.delete(objectKey(service));
+  }
+
+  /** Puts a newer version of an object in place that claims alike; nothing is decided again. */
+  replace(before: VirtualService, after: VirtualService): void {
+    for (const name of claimedNames(before)) {
+      const group = members(this.#groups.get(name));
+      const renewed = group.map((claimant) => (claimant === before ? after : claimant));
+      this.#groups.set(name, group.length === 1 ? after : renewed);
+    }
   }
 
   /** Decides again where claimants came or went. @returns keys of objects whose refusals changed */
   settle(): ReadonlySet<ObjectKey> {
     const changed = new Set<ObjectKey>();
     for (const name of this.#touched) {
-      const group = this.#groups.get(name);
-      if (group === undefined) continue;
-      group.sort(compareSeniority);
-      const refusals = name.startsWith("mark ")
+      const group = members(this.#groups.get(name)).toSorted(compareSeniority);
+      const settled = name.startsWith("mark ")
         ? settleMark(name, group)
         : settleAddress(name, group);
-      for (const { key } of group) {
-        if (this.#record(key, name, refusals.get(key))) changed.add(key);
+      for (const claimant of group) {
+        const key = objectKey(claimant);
+        if (this.#record(key, name, settled.get(key))) changed.add(key);
       }
     }
     this.#touched.clear();
@@ -84,8 +87,8 @@ export class Claims {
   }
 
   /** Objects that want the address or mark. */
-  claimants(name: string): readonly { readonly key: ObjectKey }[] {
-    return this.#groups.get(name) ?? [];
+  claimants(name: string): readonly VirtualService[] {
+    return members(this.#groups.get(name));
   }
 
   #record(key: ObjectKey, name: string, refusal: Refusal | undefined): boolean {
@@ -114,26 +117,32 @@ function claimedNames({ spec }: VirtualService): readonly string[] {
   return spec.firewallMark === undefined ? ips : [...ips, markName(spec.firewallMark.value)];
 }
 
-function toClaimant(key: ObjectKey, service: VirtualService): Claimant {
-  const { namespace, creationTimestamp: created = "" } = service.metadata;
-  const { directorGroupName, ports } = service.spec;
-  return { key, created, namespace, directorGroupName, ports };
+function members(group: Group | undefined): readonly VirtualService[] {
+  if (group === undefined) return [];
+  return Array.isArray(group) ? group : [group];
 }
 
 /** Oldest first; the keys of one kind sort by namespace and name. */
-function compareSeniority(a: Claimant, b: Claimant): number {
-  return compareText(a.created, b.created) || compareText(a.key, b.key);
+function compareSeniority(a: VirtualService, b: VirtualService): number {
+  const created = ({ metadata }: VirtualService): string => metadata.creationTimestamp ?? "";
+  return compareText(created(a), created(b)) || compareText(objectKey(a), objectKey(b));
 }
 
-function settleMark(name: string, group: readonly Claimant[]): ReadonlyMap<ObjectKey, Refusal> {
+function settleMark(
+  name: string,
+  group: readonly VirtualService[],
+): ReadonlyMap<ObjectKey, Refusal> {
   const [winner, ...losers] = group;
   if (winner === undefined) return new Map();
-  const message = `${name} belongs to ${winner.key}, which comes first; use another mark`;
+  const message = `${name} belongs to ${objectKey(winner)}, which comes first; use another mark`;
   const problems: readonly Problem[] = [{ type: "Accepted", reason: "PortConflict", message }];
-  return new Map(losers.map(({ key }) => [key, { ports: undefined, problems }]));
+  return new Map(losers.map((loser) => [objectKey(loser), { ports: undefined, problems }]));
 }
 
-function settleAddress(ip: string, group: readonly Claimant[]): ReadonlyMap<ObjectKey, Refusal> {
+function settleAddress(
+  ip: string,
+  group: readonly VirtualService[],
+): ReadonlyMap<ObjectKey, Refusal> {
   const refusals = new Map<ObjectKey, Refusal>();
   const winner = group[0];
   if (winner === undefined || group.length === 1) return refusals;
@@ -141,7 +150,7 @@ function settleAddress(ip: string, group: readonly Claimant[]): ReadonlyMap<Obje
   for (const claimant of group) {
     const stranger = whyStranger(ip, winner, claimant);
     const refusal = stranger === undefined ? claimPorts(ip, claimant, ledger) : refuseAll(stranger);
-    if (refusal !== undefined) refusals.set(claimant.key, refusal);
+    if (refusal !== undefined) refusals.set(objectKey(claimant), refusal);
   }
   return refusals;
 }
@@ -150,20 +159,26 @@ function refuseAll(message: string): Refusal {
   return { ports: undefined, problems: [{ type: "Accepted", reason: "AddressConflict", message }] };
 }
 
-function whyStranger(ip: string, winner: Claimant, other: Claimant): string | undefined {
-  const owner = `${ip} belongs to ${winner.key}, which comes first`;
-  if (other.namespace !== winner.namespace) {
+function whyStranger(
+  ip: string,
+  winner: VirtualService,
+  other: VirtualService,
+): string | undefined {
+  const owner = `${ip} belongs to ${objectKey(winner)}, which comes first`;
+  if (other.metadata.namespace !== winner.metadata.namespace) {
     return `${owner}, and only VirtualServices of its namespace can share it; use another address`;
   }
-  if (other.directorGroupName === winner.directorGroupName) return undefined;
-  return `${owner} in DirectorGroup ${winner.directorGroupName}; use that group or another address`;
+  const group = winner.spec.directorGroupName;
+  if (other.spec.directorGroupName === group) return undefined;
+  return `${owner} in DirectorGroup ${group}; use that group or another address`;
 }
 
-function claimPorts(ip: string, claimant: Claimant, ledger: PortLedger): Refusal | undefined {
+function claimPorts(ip: string, claimant: VirtualService, ledger: PortLedger): Refusal | undefined {
+  const key = objectKey(claimant);
   const refused: number[] = [];
   const problems: Problem[] = [];
-  for (const [index, port] of claimant.ports.entries()) {
-    const holder = ledger.claim(port, claimant.key);
+  for (const [index, port] of claimant.spec.ports.entries()) {
+    const holder = ledger.claim(port, key);
     if (holder === undefined) continue;
     refused.push(index);
     const message = `${port.protocol} ${portText(port)} on ${ip} belongs to ${holder}, which comes first; use another port or address`;

@@ -4,7 +4,6 @@
  */
 import type { DesiredAddress, DesiredHost, DesiredSysctl } from "../host/model.ts";
 import { compareDestinations } from "../ipvs/order.ts";
-import { ipFamily } from "../lib/ip-address.ts";
 import type { CompiledVirtualService } from "./virtual-service.ts";
 
 /**
@@ -86,10 +85,9 @@ export class DirectorHost {
       for (const { address } of vips) this.#use(address, "withheld", step);
       return;
     }
-    for (const { address, interfaceName } of vips) {
-      const use = this.#use(address, "enforced", step);
-      if (step < 0 || use.desired?.interfaceName === interfaceName) continue;
-      use.desired = { address, family: ipFamily(address), interfaceName, exclusive: true };
+    for (const vip of vips) {
+      const use = this.#use(vip.address, "enforced", step);
+      if (step > 0) use.desired = vip;
     }
     for (const need of needsOf(compiled)) {
       this.#needs.set(need, (this.#needs.get(need) ?? 0) + step);

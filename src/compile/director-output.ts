@@ -3,6 +3,7 @@ import type { Condition, ObjectKey } from "../api/conditions.ts";
 import type { DesiredService, ServiceKey } from "../ipvs/model.ts";
 import { DirectorHost } from "./director-host.ts";
 import type { DirectorState, Retention } from "./model.ts";
+import type { KeyedService } from "./services.ts";
 import type { CompiledVirtualService } from "./virtual-service.ts";
 
 /** What of the object set the objects themselves do not say. */
@@ -31,8 +32,8 @@ export class DirectorOutput {
     if (before !== undefined) this.#removeServices(before, compiled);
     if (compiled === undefined) this.#compiled.delete(key);
     else this.#compiled.set(key, compiled);
-    for (const [serviceKey, service] of compiled?.services ?? []) {
-      this.#putService(serviceKey, service, key, compiled?.enforcement ?? "Enforce");
+    for (const service of compiled?.services ?? []) {
+      this.#putService(service, key, compiled?.enforcement ?? "Enforce");
     }
     this.#putHost(before, compiled);
     mark(this.#retaining, key, compiled !== undefined && retains(compiled));
@@ -74,19 +75,18 @@ export class DirectorOutput {
 
   /** Takes out what the newer result no longer has. */
   #removeServices(before: CompiledVirtualService, after: CompiledVirtualService | undefined): void {
-    const keep = new Set(after?.services.map(([serviceKey]) => serviceKey));
-    for (const [serviceKey] of before.services) {
-      if (!keep.has(serviceKey)) this.#removeService(serviceKey, before.key);
+    const keep = new Set(after?.services.map((service) => service.key));
+    for (const service of before.services) {
+      if (!keep.has(service.key)) this.#removeService(service.key, before.key);
     }
   }
 
   #putService(
-    serviceKey: ServiceKey,
-    service: DesiredService,
+    { key: serviceKey, desired }: KeyedService,
     owner: ObjectKey,
     enforcement: CompiledVirtualService["enforcement"],
   ): void {
-    this.#services.set(serviceKey, service);
+    this.#services.set(serviceKey, desired);
     this.#owners.set(serviceKey, owner);
     if (enforcement === "Enforce") this.#withheld.delete(serviceKey);
     else this.#withheld.set(serviceKey, enforcement);

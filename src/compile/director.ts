@@ -129,7 +129,9 @@ class Compiler implements DirectorCompiler {
   #markUsersOf(server: RealServer): void {
     this.#restated.add(objectKey(server));
     for (const key of this.#references.referrers(server)) this.#dirty.add(key);
-    for (const { key } of this.#claims.claimants(server.spec.address)) this.#dirty.add(key);
+    for (const claimant of this.#claims.claimants(server.spec.address)) {
+      this.#dirty.add(objectKey(claimant));
+    }
   }
 
   #takeServices({ removed, added }: Difference<VirtualService>): void {
@@ -141,8 +143,12 @@ class Compiler implements DirectorCompiler {
     for (const service of removed) {
       const key = objectKey(service);
       const next = newVersions.get(key);
-      if (next !== undefined && claimsAlike(service, next)) alike.add(key);
-      else this.#claims.remove(key, service);
+      if (next !== undefined && claimsAlike(service, next)) {
+        this.#claims.replace(service, next);
+        alike.add(key);
+      } else {
+        this.#claims.remove(service);
+      }
       this.#references.remove(service);
       this.#lookUps.removeService(service);
       this.#services.delete(key);
@@ -150,7 +156,7 @@ class Compiler implements DirectorCompiler {
     }
     for (const service of added) {
       const key = objectKey(service);
-      if (!alike.has(key)) this.#claims.add(key, service);
+      if (!alike.has(key)) this.#claims.add(service);
       this.#references.add(service);
       this.#lookUps.addService(service);
       this.#services.set(key, service);
@@ -195,7 +201,7 @@ class Compiler implements DirectorCompiler {
     }
     for (const key of this.#output.waitingForFacts) this.#dirty.add(key);
     for (const address of changedKeys(before.facts.occupiedAddresses, facts.occupiedAddresses)) {
-      for (const { key } of this.#claims.claimants(address)) this.#dirty.add(key);
+      for (const claimant of this.#claims.claimants(address)) this.#dirty.add(objectKey(claimant));
     }
     return view;
   }

@@ -84,7 +84,7 @@ function rivalsOf(parts: readonly Part[], { virtualServices }: ObjectSet): Claim
   const wanted = new Set(parts.flatMap(({ service }) => namesOf(service)));
   const claims = new Claims();
   for (const service of virtualServices) {
-    if (namesOf(service).some((name) => wanted.has(name))) claims.add(objectKey(service), service);
+    if (namesOf(service).some((name) => wanted.has(name))) claims.add(service);
   }
   claims.settle();
   return claims;

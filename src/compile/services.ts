@@ -21,8 +21,14 @@ export interface GrantedAddress {
   readonly ports: readonly Port[];
 }
 
+/** A service with the key under which it goes into the table. */
+export interface KeyedService {
+  readonly key: ServiceKey;
+  readonly desired: DesiredService;
+}
+
 export interface BuiltServices {
-  readonly services: readonly (readonly [ServiceKey, DesiredService])[];
+  readonly services: readonly KeyedService[];
   readonly problems: readonly Problem[];
 }
 
@@ -62,7 +68,7 @@ export function buildServices(
   servers: readonly Server[],
 ): BuiltServices {
   const { spec } = service;
-  const services: (readonly [ServiceKey, DesiredService])[] = [];
+  const services: KeyedService[] = [];
   const problems: Problem[] = [];
   for (const family of familiesOf(addresses)) {
     const context: FamilyContext = {
@@ -89,12 +95,12 @@ interface FamilyContext {
   readonly persistence: Persistence | undefined;
   readonly addresses: readonly GrantedAddress[];
   readonly servers: readonly Server[];
-  readonly services: (readonly [ServiceKey, DesiredService])[];
+  readonly services: KeyedService[];
   readonly problems: Problem[];
 }
 
 function add({ services }: FamilyContext, desired: DesiredService): void {
-  services.push([serviceKey(desired.service.identity), desired]);
+  services.push({ key: serviceKey(desired.service.identity), desired });
 }
 
 function addAddressServices(context: FamilyContext): void {

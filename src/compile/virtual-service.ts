@@ -11,6 +11,7 @@
 import { objectKey, type Condition, type ObjectKey } from "../api/conditions.ts";
 import type { VirtualService, VirtualServiceSpec } from "../api/v1alpha1/virtual-service.ts";
 import { MAX_KERNEL_SERVICES } from "../api/v1alpha1/virtual-service-rules.ts";
+import type { DesiredAddress } from "../host/model.ts";
 import type { ServiceKey } from "../ipvs/model.ts";
 import { ipFamily, type IpFamily } from "../lib/ip-address.ts";
 import { resolveBackends, type Server } from "./backends.ts";
@@ -26,18 +27,12 @@ import {
   type GrantedAddress,
 } from "./services.ts";
 
-/** A VIP and the interface it goes on. */
-export interface PlacedVip {
-  readonly address: string;
-  readonly interfaceName: string;
-}
-
 /** What one VirtualService comes to on one director. */
 export interface CompiledVirtualService {
   readonly key: ObjectKey;
   readonly enforcement: VirtualServiceSpec["enforcement"];
   readonly services: BuiltServices["services"];
-  readonly vips: readonly PlacedVip[];
+  readonly vips: readonly DesiredAddress[];
   /** Families in which packets are rewritten, so that the node has to forward. */
   readonly natFamilies: readonly IpFamily[];
   /** Its part of `Retention`. */
@@ -67,7 +62,7 @@ const NOTHING: CompiledVirtualService["retained"] = {
   destinations: [],
   addresses: [],
 };
-const NO_VIPS: readonly PlacedVip[] = [];
+const NO_VIPS: readonly DesiredAddress[] = [];
 const NO_FAMILIES: readonly IpFamily[] = [];
 
 /** @param key the object's key, which callers have anyway */
@@ -227,21 +222,21 @@ function familyMismatch(
 
 /** Clients of a service that nobody can serve are refused at once, which deserves to be seen. */
 function degraded({ services }: BuiltServices): readonly Problem[] {
-  const dead = services.find(([, { destinations }]) => !destinations.some((d) => d.weight > 0));
+  const dead = services.find(({ desired }) => !desired.destinations.some((d) => d.weight > 0));
   if (dead === undefined) return [];
-  const message = `${dead[0]} has no server that takes new connections; enable one or give it a weight`;
+  const message = `${dead.key} has no server that takes new connections; enable one or give it a weight`;
   return [{ type: "Degraded", reason: "RealServersDown", message }];
 }
 
 interface PlacedVips {
-  readonly vips: readonly PlacedVip[];
+  readonly vips: readonly DesiredAddress[];
   readonly unplaced: readonly string[];
   readonly problems: readonly Problem[];
   readonly provisional: boolean;
 }
 
 function placeVips(addresses: readonly GrantedAddress[], view: NodeView): PlacedVips {
-  const vips: PlacedVip[] = [];
+  const vips: DesiredAddress[] = [];
   const unplaced: string[] = [];
   const problems: Problem[] = [];
   let provisional = false;
@@ -249,7 +244,8 @@ function placeVips(addresses: readonly GrantedAddress[], view: NodeView): Placed
     const placement = view.placeVip(ip);
     provisional ||= placement.provisional;
     if (placement.problem === undefined) {
-      vips.push({ address: ip, interfaceName: placement.interfaceName });
+      const { interfaceName } = placement;
+      vips.push({ address: ip, family: ipFamily(ip), interfaceName, exclusive: true });
     } else {
       unplaced.push(ip);
       problems.push(placement.problem);
@@ -260,8 +256,9 @@ function placeVips(addresses: readonly GrantedAddress[], view: NodeView): Placed
 
 function natFamilies({ services }: BuiltServices): readonly IpFamily[] {
   const families = new Set<IpFamily>();
-  for (const [, { destinations }] of services) {
-    for (const { method, family } of destinations) if (method === "NAT") families.add(family);
+  for (const { desired } of services) {
+    for (const { method, family } of desired.destinations)
+      if (method === "NAT") families.add(family);
   }
   return families.size === 0 ? NO_FAMILIES : [...families];
 }
@@ -284,7 +281,7 @@ function retainedBy(
       spec.firewallMark === undefined || built.services.length === 0
         ? serviceKeys(spec, suspect)
         : [],
-    destinations: incomplete ? built.services.map(([key]) => key) : [],
+    destinations: incomplete ? built.services.map(({ key }) => key) : [],
     addresses: [...suspect.map(({ ip }) => ip), ...unplaced],
   };
 }
