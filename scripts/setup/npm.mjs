@@ -1,7 +1,7 @@
 /** The project's npm packages, the pinned Node among them. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { installPackages } from "./apt.mjs";
 import { capture, findProgram, ROOT, runLogged, say, SetupError } from "./system.mjs";
 
@@ -68,9 +68,17 @@ async function ensureNode(logFile) {
     const argv = [process.execPath, "installArchSpecificPackage.js"];
     const env = { ...process.env, npm_config_ignore_scripts: "false" };
     await runLogged("fetching Node", argv, { cwd, env, logFile, deadlineMs: 10 * MINUTE_MS });
+    linkNode();
   }
   if (capture(NODE, ["--version"]) === undefined) await installPackages(["libatomic1"], logFile);
   if (capture(NODE, ["--version"]) === undefined) {
     throw new SetupError(`${NODE} does not run on this machine`);
   }
+}
+
+/** npm links no program that was not there when it looked. */
+function linkNode() {
+  rmSync(NODE, { force: true });
+  mkdirSync(dirname(NODE), { recursive: true });
+  symlinkSync("../node/bin/node", NODE);
 }
