@@ -40,14 +40,22 @@ export async function previewCleanup(
 ): Promise<CleanupOutcome> {
   const { journal } = await ports.store.load();
   const observed = await ports.client.observe(keysToObserve(NOTHING_DESIRED, journal), signal);
-  const plans = HOST_OWNERS.map((owner) =>
-    planHost({ owner, desired: NOTHING_DESIRED, observed, journal }),
-  );
+  const plans = HOST_OWNERS.map((owner) => ({
+    owner,
+    ...planHost({ owner, desired: NOTHING_DESIRED, observed, journal }),
+  }));
+  const isDirectorVip = (owner: HostOwner, { op }: HostStep): boolean =>
+    owner === "director" && op === "remove-address";
   const { plan } = await planTable(ports.ipvs, journal, signal);
+  const hostSteps = (vips: boolean): readonly string[] =>
+    plans.flatMap(({ owner, steps }) =>
+      steps.filter((step) => isDirectorVip(owner, step) === vips).map(describeStep),
+    );
   return {
     steps: [
-      ...plans.flatMap(({ steps }) => steps.map(describeStep)),
+      ...hostSteps(true),
       ...plan.steps.map(({ command }) => describeCommand(command)),
+      ...hostSteps(false),
     ],
     kept: plans.flatMap(({ reports }) => reports.map(describeReport)),
     incomplete: false,
