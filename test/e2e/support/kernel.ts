@@ -76,7 +76,7 @@ export async function worldOf(topology: Topology, host: NamespaceName): Promise<
 const WORLD_SCRIPT = `
 cd /proc/sys/net
 grep -rs . ipv4/conf ipv4/vs ipv4/ip_forward ipv6/conf | grep -v stable_secret
-ip -o addr show | sed -e 's/valid_lft.*//' -e 's/^/addr /'
+ip -o addr show | sed -e 's/valid_lft.*//' -e 's/ tentative//' -e 's/^/addr /'
 ip -o link show | sed -e 's/^/link /'
 ip route show table all | sed -e 's/^/route /'
 ipvsadm -S -n | sed -e 's/^/ipvs /'

@@ -25,8 +25,50 @@ export function traceTo(file: string): readonly string[] {
   return ["strace", ...form, "-e", "trace=sendto,sendmsg,sendmmsg,openat"];
 }
 
-/** A command in front of an agent that kills it on entry to the n-th system call of that name. */
-export function killAt(call: string, count: number): readonly string[] {
+/** System calls by which an agent changes something: netlink messages, and the journal's files. */
+const CHANGING_CALLS = ["sendto", "rename"] as const;
+
+/** The n-th call of a name; calls before and after it differ in what an agent has done. */
+export interface CrashPoint {
+  readonly call: (typeof CHANGING_CALLS)[number];
+  /** Counted from 1. */
+  readonly count: number;
+}
+
+/** One thread for files, so that strace, which counts for each thread, counts them together. */
+export const ONE_FILE_THREAD = { UV_THREADPOOL_SIZE: "1" } as const;
+
+/** A command in front of an agent that lists the calls that {@link crashPoints} reads. */
+export function traceChangesTo(file: string): readonly string[] {
+  const trace = `trace=${CHANGING_CALLS.join()}`;
+  return ["strace", "-D", "-f", "--seccomp-bpf", "-s", "64", "-o", file, "-e", trace];
+}
+
+/** Each call of a finished trace that changes the node or replaces its journal. */
+export function crashPoints(file: string): readonly CrashPoint[] {
+  const counts = { sendto: 0, rename: 0 };
+  const points: CrashPoint[] = [];
+  for (const line of readFileSync(file, "utf8").split("\n")) {
+    const call = CHANGING_CALLS.find((name) => line.includes(` ${name}(`));
+    if (call === undefined || (call === "rename" && !line.includes("journal.json"))) continue;
+    counts[call] += 1;
+    if (call === "rename" || /nlmsg_type=RTM_(?:NEW|DEL|SET)/.test(line) || changesTable(line)) {
+      points.push({ call, count: counts[call] });
+    }
+  }
+  return points;
+}
+
+/** strace writes small bytes in octal, and the command is the first of them. */
+function changesTable(line: string): boolean {
+  const command = /nlmsg_type=IPVS,[^}]*\}, "\\(?:x([0-9a-f]{2})|([0-7]{1,3}))/.exec(line);
+  if (command === null) return false;
+  const [, hex, octal = ""] = command;
+  return !IPVS_READS.has(hex === undefined ? Number.parseInt(octal, 8) : Number.parseInt(hex, 16));
+}
+
+/** A command in front of an agent that kills it when it enters that call. */
+export function killAt({ call, count }: CrashPoint): readonly string[] {
   const inject = `inject=${call}:signal=SIGKILL:when=${count}`;
   return ["strace", "-D", "-f", "-o", "/dev/null", "-e", `trace=${call}`, "-e", inject];
 }
