@@ -138,7 +138,8 @@ function runTool(args, headers) {
   const result = spawnSync(nodeForGyp(), args, {
     cwd: root,
     encoding: "utf8",
-    env: { ...process.env, npm_config_nodedir: headers },
+    // The addon is C alone, so the C compiler links it: a small machine has no C++ compiler.
+    env: { CXX: process.env["CC"] ?? "cc", ...process.env, npm_config_nodedir: headers },
   });
   if (result.status === 0) return true;
   process.stderr.write(
