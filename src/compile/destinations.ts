@@ -87,18 +87,21 @@ function destinationPort(server: Server, frontend: Frontend): number | string {
   }
   const wanted = server.port === 0 ? frontend.targetPort : server.port;
   if (wanted === undefined || wanted === frontend.clientPort) return frontend.servicePort;
-  const change =
-    frontend.clientPort === undefined ? `to ${wanted}` : `from ${frontend.clientPort} to ${wanted}`;
+  return whyNoPortChange(server, frontend, wanted) ?? wanted;
+}
+
+function whyNoPortChange(server: Server, frontend: Frontend, wanted: number): string | undefined {
+  const { method } = server.forwarding;
+  const { clientPort, single, keepsClientPort } = frontend;
+  const change = clientPort === undefined ? `to ${wanted}` : `from ${clientPort} to ${wanted}`;
   if (method !== "NAT") {
     return `method ${method} cannot change the port ${change}; set the server's \`port\` to 0, or use method NAT`;
   }
-  if (server.port !== 0 && !frontend.single) {
+  if (server.port !== 0 && !single) {
     return `its own port ${server.port} needs a VirtualService with one entry in \`ports\`; set the server's \`port\` to 0, or split the VirtualService`;
   }
-  if (frontend.keepsClientPort) {
-    return `the kernel cannot change the port ${change} for port 0 and for a mark with persistence; set the server's \`port\` to 0`;
-  }
-  return wanted;
+  if (!keepsClientPort) return undefined;
+  return `the kernel cannot change the port ${change} for port 0 and for a mark with persistence; set the server's \`port\` to 0`;
 }
 
 /** Weights by the shares of the backends in place of those of the servers. */

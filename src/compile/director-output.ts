@@ -30,14 +30,17 @@ export class DirectorOutput {
   put(key: ObjectKey, compiled: CompiledVirtualService | undefined): void {
     const before = this.#compiled.get(key);
     if (before !== undefined) this.#removeServices(before, compiled);
-    if (compiled === undefined) this.#compiled.delete(key);
-    else this.#compiled.set(key, compiled);
-    for (const service of compiled?.services ?? []) {
-      this.#putService(service, key, compiled?.enforcement ?? "Enforce");
-    }
     this.#putHost(before, compiled);
     mark(this.#retaining, key, compiled !== undefined && retains(compiled));
     mark(this.#waiting, key, compiled?.waitsForFacts ?? false);
+    if (compiled === undefined) {
+      this.#compiled.delete(key);
+      return;
+    }
+    this.#compiled.set(key, compiled);
+    for (const service of compiled.services) {
+      this.#putService(service, key, compiled.enforcement);
+    }
   }
 
   setConditions(key: ObjectKey, conditions: readonly Condition[] | undefined): void {

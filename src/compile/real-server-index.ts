@@ -28,7 +28,7 @@ class SetMap<T> {
   }
 
   get(key: string): ReadonlySet<T> {
-    return this.#sets.get(key) ?? (EMPTY as ReadonlySet<T>); // holds: an empty set has no element type
+    return this.#sets.get(key) ?? EMPTY;
   }
 }
 const EMPTY: ReadonlySet<never> = new Set();

@@ -84,13 +84,14 @@ export function compileVirtualService(
   const placed = placeVips(clean, context.view);
   problems.push(...placed.problems);
   const suspect = granted.filter((address) => !clean.includes(address));
+  const incomplete = mayMissServers(service, context.unreadableServers);
   return {
     key,
     enforcement,
     services: built.services,
     vips: [...placed.vips],
     natFamilies: natFamilies(built),
-    retained: retainedBy(service, context, suspect, built, placed.unplaced),
+    retained: retainedBy({ service, suspect, built, unplaced: placed.unplaced, incomplete }),
     conditions: conditionsOf(problems, enforcement),
     waitsForFacts: unreachable || placed.provisional,
   };
@@ -263,24 +264,27 @@ function natFamilies({ services }: BuiltServices): readonly IpFamily[] {
   return families.size === 0 ? NO_FAMILIES : [...families];
 }
 
-function retainedBy(
-  service: VirtualService,
-  context: CompileContext,
-  suspect: readonly GrantedAddress[],
-  built: BuiltServices,
-  unplaced: readonly string[],
-): CompiledVirtualService["retained"] {
+interface Leftovers {
+  readonly service: VirtualService;
+  /** Addresses that are refused for their content. */
+  readonly suspect: readonly GrantedAddress[];
+  readonly built: BuiltServices;
+  /** VIPs that cannot be bound now. */
+  readonly unplaced: readonly string[];
+  /** Some of its servers may be missing here. */
+  readonly incomplete: boolean;
+}
+
+function retainedBy(leftovers: Leftovers): CompiledVirtualService["retained"] {
+  const { service, suspect, built, unplaced, incomplete } = leftovers;
   const { spec } = service;
   const owner = spec.enforcement !== "Enforce";
-  const incomplete = mayMissServers(service, context.unreadableServers);
-  if (!owner && !incomplete && suspect.length === 0 && unplaced.length === 0) return NOTHING;
+  if (!owner && !incomplete && suspect.length + unplaced.length === 0) return NOTHING;
+  // A mark belongs to all addresses, so it is given up only with the last of them.
+  const given = spec.firewallMark === undefined || built.services.length === 0;
   return {
     owner,
-    // A mark belongs to all addresses, so it is given up only with the last of them.
-    services:
-      spec.firewallMark === undefined || built.services.length === 0
-        ? serviceKeys(spec, suspect)
-        : [],
+    services: given ? serviceKeys(spec, suspect) : [],
     destinations: incomplete ? built.services.map(({ key }) => key) : [],
     addresses: [...suspect.map(({ ip }) => ip), ...unplaced],
   };

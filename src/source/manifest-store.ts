@@ -11,11 +11,10 @@
 import { isDeepStrictEqual } from "node:util";
 
 import type { Condition, ObjectKey } from "../api/conditions.ts";
-import type { RealServer } from "../api/v1alpha1/real-server.ts";
-import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 import { listDifference } from "../lib/list-difference.ts";
 import type { ManifestFile } from "./manifest-file.ts";
-import { ManifestReport, type Occurrence } from "./manifest-report.ts";
+import { ManifestReport } from "./manifest-report.ts";
+import { ObjectLedger } from "./object-ledger.ts";
 import type { ObjectSet, SourceProblem, SourceState } from "./source.ts";
 import type { ManifestDocument } from "./yaml-document.ts";
 
@@ -28,23 +27,15 @@ export class ManifestStore {
   readonly #removalGraceMs: number;
   readonly #files = new Map<string, ManifestFile>();
   readonly #report = new ManifestReport(this.#files);
-  readonly #occurrences = new Map<ObjectKey, readonly Occurrence[]>();
-  /** The last good version of each object, and the file it was in. */
-  readonly #virtualServices = new Map<ObjectKey, VirtualService>();
-  readonly #realServers = new Map<ObjectKey, RealServer>();
-  readonly #homes = new Map<ObjectKey, string>();
-  /** Objects that are gone, and since when. */
-  readonly #missing = new Map<ObjectKey, number>();
-  readonly #dirty = new Set<ObjectKey>();
-  /** Objects whose newest version is refused. */
-  readonly #troubled = new Set<ObjectKey>();
+  readonly #ledger = new ObjectLedger();
   /** Documents that have something to say themselves, with their file. */
   readonly #noisy = new Map<ManifestDocument, string>();
   /** Files that could not be wholly read, and have not been since the start. */
   readonly #neverRead = new Set<string>();
   #refused: ReadonlyMap<ObjectKey, Condition> = new Map();
   #objects: ObjectSet | undefined;
-  #filesChanged = false;
+  #filesChanged = true;
+  #emptyIsMeant = false;
   #problems: readonly SourceProblem[] = [];
 
   /** @param removalGraceMs how long an object must be gone before it counts as removed */
@@ -63,173 +54,99 @@ export class ManifestStore {
   /** Puts a file in place of its version before; undefined = it is gone. */
   set(name: string, file: ManifestFile | undefined): void {
     const before = this.#files.get(name);
-    const { removed, added } = listDifference(before?.documents ?? [], file?.documents ?? []);
-    for (const document of removed) this.#forget(name, document);
-    for (const document of added) this.#record(name, document);
+    this.#filesChanged = true;
+    this.#takeDocuments(name, before, file);
     if (file === undefined) {
       this.#files.delete(name);
       this.#neverRead.delete(name);
-    } else {
-      this.#files.set(name, file);
-      if (isWhole(file)) this.#neverRead.delete(name);
-      else if (before === undefined) this.#neverRead.add(name);
+      return;
     }
-    this.#filesChanged = true;
+    this.#files.set(name, file);
+    if (isWhole(file)) this.#neverRead.delete(name);
+    else if (before === undefined) this.#neverRead.add(name);
+  }
+
+  #takeDocuments(
+    name: string,
+    before: ManifestFile | undefined,
+    file: ManifestFile | undefined,
+  ): void {
+    const { removed, added } = listDifference(before?.documents ?? [], file?.documents ?? []);
+    for (const document of removed) {
+      this.#noisy.delete(document);
+      this.#ledger.forget(name, document);
+    }
+    for (const document of added) {
+      if (document.findings.length > 0) this.#noisy.set(document, name);
+      this.#ledger.record(name, document);
+    }
   }
 
   /** The objects as they are to be used now. */
   settle(nowMs: number): SettledState {
-    let changed = false;
-    for (const key of this.#dirty) changed = this.#decide(key, nowMs) || changed;
-    this.#dirty.clear();
-    if (this.#filesChanged) changed = this.#refreshRefused() || changed;
-    const { removed, recheckAtMs, keptAll } = this.#removeMissing(nowMs);
-    if (this.#filesChanged || removed > 0) this.#problems = this.#findProblems();
-    const first = this.#filesChanged && this.#objects === undefined;
-    if (changed || first || removed > 0 || this.#completenessDiffers()) this.#publish();
+    const decided = this.#filesChanged && this.#takeFiles(nowMs);
+    const removal = this.#ledger.removeMissing({
+      nowMs,
+      graceMs: this.#removalGraceMs,
+      isWhole: (name) => isWhole(this.#files.get(name)),
+      emptyIsMeant: this.#emptyIsMeant,
+    });
+    if (decided || removal.removed > 0 || this.#objects === undefined) this.#publish();
+    const idle = removal.keptAll || this.#objects === undefined;
+    const problems = idle ? [...this.#problems, this.#idleProblem()] : this.#problems;
+    return { objects: this.#objects, problems, recheckAtMs: removal.recheckAtMs };
+  }
+
+  /** @returns whether the set of objects differs */
+  #takeFiles(nowMs: number): boolean {
     this.#filesChanged = false;
-    const nothing = keptAll || this.#objects === undefined;
-    const problems = nothing ? [...this.#problems, this.#emptyProblem()] : this.#problems;
-    return { objects: this.#objects, problems, recheckAtMs };
-  }
-
-  #record(fileName: string, document: ManifestDocument): void {
-    if (document.findings.length > 0) this.#noisy.set(document, fileName);
-    for (const item of document.items) {
-      const others = this.#occurrences.get(item.key) ?? [];
-      this.#occurrences.set(item.key, [...others, { fileName, document, item }]);
-      this.#dirty.add(item.key);
-    }
-  }
-
-  #forget(fileName: string, document: ManifestDocument): void {
-    this.#noisy.delete(document);
-    for (const { key } of document.items) {
-      const others = (this.#occurrences.get(key) ?? []).filter(
-        (occurrence) => occurrence.document !== document || occurrence.fileName !== fileName,
-      );
-      if (others.length > 0) this.#occurrences.set(key, others);
-      else this.#occurrences.delete(key);
-      this.#dirty.add(key);
-    }
-  }
-
-  /** @returns whether the objects in use changed */
-  #decide(key: ObjectKey, nowMs: number): boolean {
-    const [only, ...others] = this.#occurrences.get(key) ?? [];
-    this.#troubled.delete(key);
-    if (only === undefined) {
-      if (this.#homes.has(key) && !this.#missing.has(key)) this.#missing.set(key, nowMs);
-      return false;
-    }
-    this.#missing.delete(key);
-    const { object } = only.item;
-    if (others.length > 0 || object === undefined) {
-      this.#troubled.add(key);
-      return false;
-    }
-    this.#homes.set(key, only.fileName);
-    return object.kind === "VirtualService"
-      ? putObject(this.#virtualServices, key, object)
-      : putObject(this.#realServers, key, object);
-  }
-
-  /** @returns whether the refused objects, or the reasons, changed */
-  #refreshRefused(): boolean {
-    const refused = new Map<ObjectKey, Condition>();
-    for (const key of this.#troubled) {
-      const message = this.#report.refusal(this.#occurrences.get(key) ?? []);
-      refused.set(key, { type: "Accepted", status: "False", reason: "Invalid", message });
-    }
-    if (isDeepStrictEqual(refused, this.#refused)) return false;
-    this.#refused = refused;
-    return true;
-  }
-
-  #removeMissing(nowMs: number): {
-    readonly removed: number;
-    readonly recheckAtMs: number | undefined;
-    readonly keptAll: boolean;
-  } {
-    let removed = 0;
-    let recheckAtMs: number | undefined;
-    let keptAll = false;
-    if (this.#missing.size === 0) return { removed, recheckAtMs, keptAll };
-    const nothingLeft = this.#occurrences.size === 0 && !this.#saysEmpty();
-    for (const [key, sinceMs] of this.#missing) {
-      const home = this.#files.get(this.#homes.get(key) ?? "");
-      if (home !== undefined && !isWhole(home)) continue;
-      keptAll ||= nothingLeft;
-      if (nothingLeft) continue;
-      const dueMs = sinceMs + this.#removalGraceMs;
-      if (dueMs <= nowMs) {
-        this.#remove(key);
-        removed += 1;
-      } else {
-        recheckAtMs = Math.min(recheckAtMs ?? dueMs, dueMs);
-      }
-    }
-    return { removed, recheckAtMs, keptAll };
-  }
-
-  #remove(key: ObjectKey): void {
-    this.#missing.delete(key);
-    this.#homes.delete(key);
-    this.#virtualServices.delete(key);
-    this.#realServers.delete(key);
-  }
-
-  #saysEmpty(): boolean {
-    for (const { documents } of this.#files.values()) {
-      if (documents.some(({ emptyList }) => emptyList)) return true;
-    }
-    return false;
-  }
-
-  #completenessDiffers(): boolean {
-    return (
-      this.#objects !== undefined &&
-      (this.#objects.complete !== false) !== (this.#neverRead.size === 0)
+    const changed = this.#ledger.decide(nowMs);
+    const troubled = this.#ledger.troubled();
+    this.#emptyIsMeant = saysEmpty(this.#files.values());
+    this.#problems = this.#report.problems(
+      this.#noisy,
+      troubled.map(([, occurrences]) => occurrences),
     );
+    const refused = new Map(
+      troubled.map(([key, occurrences]) => [key, refusal(this.#report.refusal(occurrences))]),
+    );
+    const sameRefused = isDeepStrictEqual(refused, this.#refused);
+    if (!sameRefused) this.#refused = refused;
+    const wasComplete = this.#objects?.complete !== false;
+    return changed || !sameRefused || wasComplete !== (this.#neverRead.size === 0);
   }
 
   #publish(): void {
-    const nothingKnown =
-      this.#objects === undefined && this.#homes.size === 0 && !this.#saysEmpty();
     // Without one good object or an explicit nothing there is no wish to act upon.
-    if (nothingKnown) return;
+    if (this.#objects === undefined && this.#ledger.known === 0 && !this.#emptyIsMeant) return;
     this.#objects = {
-      virtualServices: [...this.#virtualServices.values()],
-      realServers: [...this.#realServers.values()],
+      ...this.#ledger.objects(),
       refused: this.#refused,
       complete: this.#neverRead.size === 0,
     };
   }
 
-  #findProblems(): readonly SourceProblem[] {
-    const troubled = [...this.#troubled].map((key) => this.#occurrences.get(key) ?? []);
-    return this.#report.problems(this.#noisy, troubled);
-  }
-
-  #emptyProblem(): SourceProblem {
+  #idleProblem(): SourceProblem {
     const cure = "for no objects at all, write a file with `kind: List` and `items: []`";
     const message =
       this.#objects === undefined
         ? `no good object is in any file, so nothing is done; ${cure}`
-        : `no object is left in any file, so the last ${this.#homes.size} stay; ${cure}`;
+        : `no object is left in any file, so the last ${this.#ledger.known} stay; ${cure}`;
     return { severity: "Error", where: "manifests", message };
   }
 }
 
-/** Puts an object in place unless it is the same; then the old one stays, as others compare by it. */
-function putObject<T>(objects: Map<ObjectKey, T>, key: ObjectKey, object: T): boolean {
-  const known = objects.get(key);
-  if (known !== undefined && isDeepStrictEqual(known, object)) return false;
-  objects.set(key, object);
-  return true;
+function refusal(message: string): Condition {
+  return { type: "Accepted", status: "False", reason: "Invalid", message };
 }
 
-/** Whether all that the file holds is known. */
-function isWhole({ failure, documents }: ManifestFile): boolean {
-  return failure === undefined && documents.every(({ identified }) => identified);
+function saysEmpty(files: Iterable<ManifestFile>): boolean {
+  for (const { documents } of files) if (documents.some((d) => d.emptyList)) return true;
+  return false;
+}
+
+/** Whether all that the file holds is known; nothing is known of a file that is gone but that. */
+function isWhole(file: ManifestFile | undefined): boolean {
+  if (file === undefined) return true;
+  return file.failure === undefined && file.documents.every(({ identified }) => identified);
 }

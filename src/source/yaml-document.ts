@@ -133,7 +133,8 @@ class DocumentReader {
     for (const field of Object.keys(raw)) {
       if (!LIST_FIELDS.has(field)) this.#unidentified([field], this.#unknownListField(field));
     }
-    if (Array.isArray(raw["items"])) return raw["items"];
+    const items: unknown = raw["items"];
+    if (Array.isArray(items)) return items as readonly unknown[]; // a list of we do not know what
     this.#unidentified(["items"], "items: must be a list; write `items: []` for none");
     return [];
   }
