@@ -64,6 +64,9 @@ const NOTHING: CompiledVirtualService["retained"] = {
 };
 const NO_VIPS: readonly DesiredAddress[] = [];
 const NO_FAMILIES: readonly IpFamily[] = [];
+const IPV4_ONLY: readonly IpFamily[] = ["IPv4"];
+const IPV6_ONLY: readonly IpFamily[] = ["IPv6"];
+const BOTH_FAMILIES: readonly IpFamily[] = ["IPv4", "IPv6"];
 
 /** @param key the object's key, which callers have anyway */
 export function compileVirtualService(
@@ -256,12 +259,17 @@ function placeVips(addresses: readonly GrantedAddress[], view: NodeView): Placed
 }
 
 function natFamilies({ services }: BuiltServices): readonly IpFamily[] {
-  const families = new Set<IpFamily>();
+  let ipv4 = false;
+  let ipv6 = false;
   for (const { desired } of services) {
-    for (const { method, family } of desired.destinations)
-      if (method === "NAT") families.add(family);
+    for (const { method, family } of desired.destinations) {
+      ipv4 ||= method === "NAT" && family === "IPv4";
+      ipv6 ||= method === "NAT" && family === "IPv6";
+    }
   }
-  return families.size === 0 ? NO_FAMILIES : [...families];
+  // One list for all objects; thousands have the same.
+  if (ipv4) return ipv6 ? BOTH_FAMILIES : IPV4_ONLY;
+  return ipv6 ? IPV6_ONLY : NO_FAMILIES;
 }
 
 interface Leftovers {
