@@ -268,7 +268,7 @@ describe("createDirectorCompiler", () => {
           const after = snapshot(update);
           expect(after).toEqual(snapshot(compileDirector(objects, known)));
           for (const key of new Set([...before.services.keys(), ...after.services.keys()])) {
-            if (update.changed?.has(key) === true) continue;
+            if (update.changed === undefined || update.changed.has(key)) continue;
             expect(after.services.get(key)).toEqual(before.services.get(key));
             expect(after.withheld.get(key)).toBe(before.withheld.get(key));
           }
@@ -293,6 +293,18 @@ describe("createDirectorCompiler", () => {
     const update = compiler.compile(objectsOf(edited), node);
     expect(update.changed).toEqual(new Set(["TCP 192.0.2.107:80"]));
     expect(compiler.compile(objectsOf(edited), { ...node }).changed).toEqual(new Set());
+  });
+
+  it("asks for a comparison of everything when something is no longer retained", () => {
+    const compiler = createDirectorCompiler();
+    const refused = new Map([["VirtualService shop/old", invalid]]);
+    const objects = objectsOf([aVirtualService()], { refused });
+    const node = someFacts();
+    compiler.compile(objects, node);
+    expect(compiler.compile({ ...objects }, node).changed).toEqual(new Set());
+    const repaired = { ...objects, refused: new Map<string, Condition>() };
+    expect(compiler.compile(repaired, node).changed).toBeUndefined();
+    expect(compiler.compile({ ...repaired }, node).changed).toEqual(new Set());
   });
 
   it("says which addresses joined since the last compilation", () => {

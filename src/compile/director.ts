@@ -11,7 +11,13 @@ import { Claims, claimsAlike } from "./claims.ts";
 import { DirectorOutput } from "./director-output.ts";
 import { listDifference } from "../lib/list-difference.ts";
 import { LookUps } from "./look-ups.ts";
-import type { CompileDirector, DirectorCompiler, DirectorUpdate, NodeFacts } from "./model.ts";
+import type {
+  CompileDirector,
+  DirectorCompiler,
+  DirectorUpdate,
+  NodeFacts,
+  Retention,
+} from "./model.ts";
 import { NodeView } from "./node-view.ts";
 import { ACCEPTED_ONLY } from "./problems.ts";
 import { RealServerIndex, ReferenceIndex } from "./real-server-index.ts";
@@ -31,6 +37,7 @@ const NO_OBJECTS: ObjectSet = { virtualServices: [], realServers: [], refused: n
 class Compiler implements DirectorCompiler {
   #objects: ObjectSet = NO_OBJECTS;
   #view: NodeView | undefined;
+  #retained: Retention | undefined;
   #unreadableServers: ReadonlySet<ObjectKey> = new Set();
   #unreadableServices: ReadonlySet<ObjectKey> = new Set();
   readonly #services = new Map<ObjectKey, VirtualService>();
@@ -50,7 +57,6 @@ class Compiler implements DirectorCompiler {
   }
 
   compile(objects: ObjectSet, facts: NodeFacts): DirectorUpdate {
-    const first = this.#view === undefined;
     this.#takeObjects(objects);
     const view = this.#takeFacts(facts);
     for (const key of this.#claims.settle()) this.#dirty.add(key);
@@ -64,7 +70,10 @@ class Compiler implements DirectorCompiler {
       complete: objects.complete !== false,
       unreadable: this.#unreadableServices,
     });
-    return { ...state, changed: first ? undefined : changed };
+    // What is no longer retained may be anything that the kernel still has.
+    const all = !sameRetention(this.#retained, state.retained);
+    this.#retained = state.retained;
+    return { ...state, changed: all ? undefined : changed };
   }
 
   #compileOne(key: ObjectKey, view: NodeView): void {
@@ -231,6 +240,20 @@ function keepsRoutes(before: NodeFacts["routes"], after: NodeFacts["routes"]): b
     if (now?.local !== route.local || now.onLink !== route.onLink) return false;
   }
   return true;
+}
+
+function sameRetention(a: Retention | undefined, b: Retention): boolean {
+  return (
+    a !== undefined &&
+    a.everything === b.everything &&
+    sameSet(a.owners, b.owners) &&
+    sameSet(a.services, b.services) &&
+    sameSet(a.destinations, b.destinations)
+  );
+}
+
+function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && a.isSubsetOf(b);
 }
 
 function changedKeys(

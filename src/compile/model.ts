@@ -69,7 +69,10 @@ export interface DirectorState {
  * the next call, so a state is good until then.
  */
 export interface DirectorUpdate extends DirectorState {
-  /** Keys that may differ from the previous state, also removed ones; undefined = all of them. */
+  /**
+   * Keys that may differ from the previous state, also removed ones; undefined = all of them, also
+   * those that the kernel has from before: at first, and whenever something else is retained.
+   */
   readonly changed: ReadonlySet<ServiceKey> | undefined;
 }
 
