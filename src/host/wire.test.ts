@@ -45,7 +45,7 @@ describe("requests", () => {
         "090003006574683000000000" + // IFLA_IFNAME
         "14001a80" + // IFLA_AF_SPEC, nested
         "10000280" + // AF_INET, nested
-        "0c000100" + // IFLA_INET_CONF
+        "0c000180" + // IFLA_INET_CONF, nested
         "0800130001000000", // IPV4_DEVCONF_ARP_IGNORE = 1
     );
   });

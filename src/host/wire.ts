@@ -2,6 +2,7 @@
 import {
   type AttributesOf,
   attributeSet,
+  NLA_F_NESTED,
   nested,
   optional,
   required,
@@ -25,6 +26,8 @@ import {
 
 /** Values of IFLA_INET_CONF: what the kernel reports is an array, what it takes is attributes. */
 const inetConf: Codec<ReadonlyMap<number, number>> = {
+  // Some kernels demand the mark here (seen on 7.2.7, not on 6.1 and 7.2.12).
+  typeFlags: NLA_F_NESTED,
   write(writer, values) {
     for (const [setting, value] of values) writer.attrU32(setting, value);
   },
