@@ -117,6 +117,15 @@ describe("a refused document", () => {
     expect(repaired.objects?.refused.size).toBe(0);
   });
 
+  it("keeps what is missing behind it, because the file may be half written", () => {
+    const world = new World();
+    world.put("a.yaml", files(rs("a"), rs("b")));
+    world.put("a.yaml", broken);
+    expect(servers(world.later())).toEqual(["a 1", "b 1"]);
+    world.put("a.yaml", rs("a", 2));
+    expect(servers(world.later())).toEqual(["a 2"]);
+  });
+
   it("is named by its new line when text before it grows", () => {
     const world = new World();
     world.put("a.yaml", files(rs("b"), broken));

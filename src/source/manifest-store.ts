@@ -16,7 +16,7 @@ import type { ManifestFile } from "./manifest-file.ts";
 import { ManifestReport } from "./manifest-report.ts";
 import { ObjectLedger } from "./object-ledger.ts";
 import type { ObjectSet, SourceProblem, SourceState } from "./source.ts";
-import type { ManifestDocument } from "./yaml-document.ts";
+import type { ManifestDocument, ManifestItem } from "./yaml-document.ts";
 
 export interface SettledState extends SourceState {
   /** Monotonic time at which a removal becomes due, milliseconds. */
@@ -88,7 +88,7 @@ export class ManifestStore {
     const removal = this.#ledger.removeMissing({
       nowMs,
       graceMs: this.#removalGraceMs,
-      isWhole: (name) => isWhole(this.#files.get(name)),
+      isWhole: (name) => isGood(this.#files.get(name)),
       emptyIsMeant: this.#emptyIsMeant,
     });
     if (decided || removal.removed > 0 || this.#objects === undefined) this.#publish();
@@ -143,6 +143,17 @@ function refusal(message: string): Condition {
 function saysEmpty(files: Iterable<ManifestFile>): boolean {
   for (const { documents } of files) if (documents.some((d) => d.emptyList)) return true;
   return false;
+}
+
+/**
+ * Whether the file may take away objects by not having them any more. One that is refused in part
+ * may be half written: where the cut goes through a document whose name can still be read, what
+ * stood behind the cut is missing too.
+ */
+function isGood(file: ManifestFile | undefined): boolean {
+  if (file === undefined) return true;
+  const isRefused = ({ object }: ManifestItem): boolean => object === undefined;
+  return isWhole(file) && !file.documents.some(({ items }) => items.some(isRefused));
 }
 
 /** Whether all that the file holds is known; nothing is known of a file that is gone but that. */
