@@ -179,15 +179,34 @@ describe("applySteps", () => {
     expect({ executed, failures }).toEqual({ executed: [step], failures: [] });
   });
 
-  it("throws for an address that is there: it may be somebody else's", async () => {
+  const add = (address: string, interfaceName: string): HostStep => ({
+    op: "add-address",
+    address: aVip(address, interfaceName),
+    owner: "realserver",
+  });
+
+  it("reports an address that is there, which may be somebody else's, and adds the others", async () => {
     await host.change((node) => node.addForeign(anAddress("192.0.2.1", "lo")));
-    const step: HostStep = {
-      op: "add-address",
-      address: aVip("192.0.2.1", "lo"),
-      owner: "realserver",
-    };
-    const applied = applySteps(host, [step], signal);
-    await expect(applied).rejects.toMatchObject({ errno: "EEXIST", retryable: true });
+    const steps = [add("192.0.2.1", "lo"), add("192.0.2.2", "lo")];
+    const { executed, failures } = await applySteps(host, steps, signal);
+    expect(executed).toEqual([steps[1]]);
+    expect(failures).toMatchObject([{ step: steps[0], error: { errno: "EEXIST" } }]);
+  });
+
+  it("leaves an address that could not move where it is, and the device too", async () => {
+    const there = anAddress("192.0.2.1", "eth0");
+    await host.change((node) => node.addForeign(there));
+    const steps: HostStep[] = [
+      add("192.0.2.1", "gone0"),
+      { op: "remove-address", address: there },
+      { op: "link-down", name: "eth0", remove: false },
+    ];
+    const { failures } = await applySteps(host, steps, signal);
+    expect(failures).toHaveLength(1);
+    expect(host.world.state()).toMatchObject({
+      addresses: ["192.0.2.1/32 eth0 -"],
+      links: ["eth0 up", "lo up"],
+    });
   });
 });
 

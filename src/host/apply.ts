@@ -74,8 +74,9 @@ function isDoneAlready(step: HostStep, { errno }: KernelRejectedError): boolean 
 }
 
 /**
- * Executes steps in order. A refused setting that no address depends on, and a refused restore, are
- * reported and the rest goes on; any other refusal ends it, because what follows needs the step.
+ * Executes steps in order. A refused setting that no address depends on, a refused restore and a
+ * refused address are reported and the rest goes on, except that an address that could not move
+ * stays where it is; any other refusal ends it, because what follows needs the step.
  * @throws KernelRejectedError with the step in its message; NetlinkLostError, AbortedError
  */
 export async function applySteps(
@@ -85,16 +86,25 @@ export async function applySteps(
 ): Promise<StepsResult> {
   const executed: HostStep[] = [];
   const failures: StepFailure[] = [];
+  const unbound = new Set<string>();
   for (const step of steps) {
+    if (needsBound(step, unbound)) continue;
     try {
       await applyStep(client, step, signal);
       executed.push(step);
     } catch (error) {
       if (!(error instanceof KernelRejectedError) || !mayFail(step)) throw error;
       failures.push({ step, error });
+      if (step.op === "add-address") unbound.add(step.address.address);
     }
   }
   return { executed, failures };
+}
+
+/** Whether the step takes away the place that an address could not leave. */
+function needsBound(step: HostStep, unbound: ReadonlySet<string>): boolean {
+  if (step.op === "link-down") return unbound.size > 0;
+  return step.op === "remove-address" && unbound.has(step.address.address);
 }
 
 /**
@@ -102,6 +112,8 @@ export async function applySteps(
  * of the namespace only make a node behave better, and a pod's /proc/sys may be read-only.
  */
 function mayFail(step: HostStep): boolean {
+  // One address that the kernel does not take (IPv6 is off on the interface) concerns no other.
+  if (step.op === "add-address") return true;
   if (step.op !== "set-sysctl") return step.op === "restore-sysctl" || step.op === "link-down";
   return step.key.kind !== "conf" || step.key.interfaceName === "all";
 }

@@ -62,6 +62,8 @@ class AddressPlanner {
   readonly #observed = new Map<string, ObservedAddress[]>();
   readonly #wanted = new Set<string>();
   readonly #adding = new Set<string>();
+  /** Addresses that are wanted on a device and may not be put there yet. */
+  readonly #waiting = new Set<string>();
   readonly #add: HostStep[] = [];
   readonly #remove: HostStep[] = [];
   readonly #removeMoved: HostStep[] = [];
@@ -131,7 +133,10 @@ class AddressPlanner {
     if (this.#unmet && !wanted.exclusive && wanted.family === "IPv4") {
       const text = `${placeKey(wanted)} is not added: this node would answer ARP for it`;
       this.#report("address-blocked", wanted, text);
-    } else if (this.#input.mayBind?.(wanted) !== false) {
+      this.#waiting.add(wanted.address);
+    } else if (this.#input.mayBind?.(wanted) === false) {
+      this.#waiting.add(wanted.address);
+    } else {
       this.#addNow(wanted);
     }
   }
@@ -180,6 +185,8 @@ class AddressPlanner {
   }
 
   #take(address: ObservedAddress, record: AddressRecord | undefined): void {
+    // It serves where it is until it can move.
+    if (this.#waiting.has(address.address)) return;
     const owners = withoutOwner(record?.owners ?? [], this.#input.owner);
     if (record !== undefined && owners.length > 0) {
       this.#book.put({ ...record, owners });

@@ -339,6 +339,17 @@ describe("planHost and addresses", () => {
     expect(planHost(input).settled).toEqual(EMPTY_JOURNAL);
   });
 
+  it("leaves a VIP where it is until it may be bound where it belongs", () => {
+    const elsewhere = aHost({ addresses: [aVip(VIP, "eth1")] });
+    const observed = anObservation({
+      links: [aLink("lo"), aLink("eth0"), aLink("eth1")],
+      addresses: [mine],
+    });
+    const input = { owner: "director" as const, desired: elsewhere, observed };
+    expect(plan({ ...input, mayBind: () => false }).steps).toEqual([]);
+    expect(plan(input).steps).toEqual([`add-address ${VIP} eth1`, `remove-address ${VIP} eth0`]);
+  });
+
   it("neither adds nor removes a retained address, and keeps its settings", () => {
     const retained = { everything: false, addresses: new Set([VIP]), settings: false };
     const observed = anObservation({ addresses: [ours], sysctls: SILENT_SYSCTLS });
