@@ -84,14 +84,16 @@ export class ManifestReport {
       const { fileName, document, item } = occurrence;
       const others = occurrences.filter((other) => other !== occurrence).map((o) => this.#where(o));
       const message = `${item.key} is also in ${others.join(" and in ")}; remove all but one`;
-      const duplicate: Finding = { ...item.place, severity: "Error", message };
+      const { line, column } = item;
+      const duplicate: Finding = { line, column, severity: "Error", message };
       const findings = others.length === 0 ? item.findings : [...item.findings, duplicate];
       return findings.map((finding) => this.#locate(fileName, document, finding));
     });
   }
 
   #where({ fileName, document, item }: Occurrence): string {
-    const here: Finding = { ...item.place, severity: "Notice", message: "" };
+    const { line, column } = item;
+    const here: Finding = { line, column, severity: "Notice", message: "" };
     return placeText(this.#locate(fileName, document, here));
   }
 

@@ -11,7 +11,8 @@ import type { ObjectSet } from "./source.ts";
 import type { ManifestDocument } from "./yaml-document.ts";
 
 interface Entry {
-  occurrences: readonly Occurrence[];
+  /** Where it is written. One place, as it should be, takes no list. */
+  written: Occurrence | readonly Occurrence[];
   /** Last good version. */
   object: ApiObject | undefined;
   /** File it was in. */
@@ -60,8 +61,10 @@ export class ObjectLedger {
   record(fileName: string, document: ManifestDocument): void {
     for (const item of document.items) {
       const entry = this.#entry(item.key, fileName);
-      if (entry.occurrences.length === 0) this.#present += 1;
-      entry.occurrences = [...entry.occurrences, { fileName, document, item }];
+      const others = placesOf(entry);
+      if (others.length === 0) this.#present += 1;
+      const occurrence: Occurrence = { fileName, document, item };
+      entry.written = others.length === 0 ? occurrence : [...others, occurrence];
       this.#dirty.add(item.key);
     }
   }
@@ -70,11 +73,12 @@ export class ObjectLedger {
   forget(fileName: string, document: ManifestDocument): void {
     for (const { key } of document.items) {
       const entry = this.#entry(key, fileName);
-      const before = entry.occurrences.length;
-      entry.occurrences = entry.occurrences.filter(
+      const before = placesOf(entry);
+      const rest = before.filter(
         (occurrence) => occurrence.document !== document || occurrence.fileName !== fileName,
       );
-      if (before > 0 && entry.occurrences.length === 0) this.#present -= 1;
+      if (before.length > 0 && rest.length === 0) this.#present -= 1;
+      entry.written = rest.length === 1 && rest[0] !== undefined ? rest[0] : rest;
       this.#dirty.add(key);
     }
   }
@@ -92,7 +96,7 @@ export class ObjectLedger {
 
   /** Keys and places of the objects whose newest version is refused. */
   troubled(): readonly (readonly [ObjectKey, readonly Occurrence[]])[] {
-    return [...this.#troubled].map((key) => [key, this.#entries.get(key)?.occurrences ?? NOWHERE]);
+    return [...this.#troubled].map((key) => [key, placesOf(this.#entries.get(key))]);
   }
 
   /** Removes what has been gone for long enough. */
@@ -128,14 +132,14 @@ export class ObjectLedger {
   #entry(key: ObjectKey, home: string): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { occurrences: NOWHERE, object: undefined, home };
+      entry = { written: NOWHERE, object: undefined, home };
       this.#entries.set(key, entry);
     }
     return entry;
   }
 
   #decideOne(key: ObjectKey, entry: Entry, nowMs: number): boolean {
-    const [only, ...others] = entry.occurrences;
+    const [only, ...others] = placesOf(entry);
     this.#troubled.delete(key);
     if (only === undefined) {
       if (entry.object === undefined) this.#remove(key);
@@ -161,4 +165,9 @@ export class ObjectLedger {
     this.#entries.delete(key);
     this.#missing.delete(key);
   }
+}
+
+function placesOf(entry: Entry | undefined): readonly Occurrence[] {
+  if (entry === undefined) return NOWHERE;
+  return "document" in entry.written ? [entry.written] : entry.written;
 }

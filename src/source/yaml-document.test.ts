@@ -282,7 +282,7 @@ describe("parseManifest", () => {
     const text = `apiVersion: v1\nkind: List\nmetadata: {resourceVersion: ""}\nitems:\n${item("a", "192.0.2.21")}${item("b", "nowhere")}`;
     const document = parseManifest(text);
     expect(
-      document.items.map(({ key, object, place }) => [key, object !== undefined, place.line]),
+      document.items.map(({ key, object, line }) => [key, object !== undefined, line]),
     ).toEqual([
       ["RealServer default/a", true, 5],
       ["RealServer default/b", false, 9],

@@ -10,6 +10,7 @@ import { nearestName } from "../api/nearest-name.ts";
 import { parseObject, type ApiObject } from "../api/parse.ts";
 import { API_GROUP, API_VERSION } from "../api/v1alpha1/metadata.ts";
 import { toError } from "../lib/errors.ts";
+import { compact } from "./compact.ts";
 import { offsetOf, placeAt, type Place } from "./place.ts";
 
 /** Something to say about a place. */
@@ -19,11 +20,10 @@ export interface Finding extends Place {
 }
 
 /** One object of our API, good or not. */
-export interface ManifestItem {
+export interface ManifestItem extends Place {
   readonly key: ObjectKey;
   /** undefined = refused, see `findings`. */
   readonly object: ApiObject | undefined;
-  readonly place: Place;
   readonly findings: readonly Finding[];
 }
 
@@ -162,7 +162,8 @@ class DocumentReader {
       this.#identified = false;
       return;
     }
-    this.#items.push({ key, object: ok, place: this.#place(path), findings: exact(findings) });
+    const object = ok === undefined ? undefined : compact(ok);
+    this.#items.push({ key, object, ...this.#place(path), findings: exact(findings) });
   }
 
   /** An object of another API group is none of our business; one that is misspelled is. */
