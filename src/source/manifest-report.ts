@@ -15,6 +15,16 @@ interface LocatedFinding extends Finding {
   readonly fileName: string;
 }
 
+/** Everything that there may be something to say about. */
+export interface Troubles {
+  /** Files that cannot be used at all, and why. */
+  readonly failures: ReadonlyMap<string, string>;
+  /** Documents with findings of their own, and their files. */
+  readonly noisy: ReadonlyMap<ManifestDocument, string>;
+  /** The occurrences of each object that is refused. */
+  readonly troubled: readonly (readonly Occurrence[])[];
+}
+
 /** What one condition can hold. */
 const MAX_MESSAGES = 3;
 /** What a log can hold, of a directory where everything is wrong. */
@@ -45,17 +55,12 @@ export class ManifestReport {
     return more > 0 ? `${shown}; and ${more} more` : shown;
   }
 
-  /**
-   * All that is wrong, in the order of files and lines.
-   * @param noisy documents with findings of their own, and their files
-   * @param troubled the occurrences of each object that is refused
-   */
-  problems(
-    noisy: ReadonlyMap<ManifestDocument, string>,
-    troubled: readonly (readonly Occurrence[])[],
-  ): readonly SourceProblem[] {
+  /** All that is wrong, in the order of files and lines. */
+  problems({ failures, noisy, troubled }: Troubles): readonly SourceProblem[] {
     const findings = [
-      ...this.#failures(),
+      ...[...failures].map(([fileName, message]): LocatedFinding => {
+        return { fileName, line: 0, column: 0, severity: "Error", message };
+      }),
       ...[...noisy].flatMap(([document, fileName]) =>
         document.findings.map((finding) => this.#locate(fileName, document, finding)),
       ),
@@ -69,14 +74,6 @@ export class ManifestReport {
         where: placeText(finding),
         message: finding.message,
       }));
-  }
-
-  #failures(): readonly LocatedFinding[] {
-    return [...this.#files].flatMap(([fileName, { failure }]) =>
-      failure === undefined
-        ? []
-        : [{ fileName, line: 0, column: 0, severity: "Error", message: failure }],
-    );
   }
 
   #findingsOf(occurrences: readonly Occurrence[]): readonly LocatedFinding[] {

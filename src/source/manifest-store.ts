@@ -27,6 +27,8 @@ export class ManifestStore {
   readonly #removalGraceMs: number;
   readonly #files = new Map<string, ManifestFile>();
   readonly #report = new ManifestReport(this.#files);
+  /** Files that cannot be used at all, and why. */
+  readonly #failures = new Map<string, string>();
   readonly #ledger = new ObjectLedger();
   /** Documents that have something to say themselves, with their file. */
   readonly #noisy = new Map<ManifestDocument, string>();
@@ -35,7 +37,8 @@ export class ManifestStore {
   #refused: ReadonlyMap<ObjectKey, Condition> = new Map();
   #objects: ObjectSet | undefined;
   #filesChanged = true;
-  #emptyIsMeant = false;
+  /** Number of documents that say that there is nothing. */
+  #emptyLists = 0;
   #problems: readonly SourceProblem[] = [];
 
   /** @param removalGraceMs how long an object must be gone before it counts as removed */
@@ -56,6 +59,8 @@ export class ManifestStore {
     const before = this.#files.get(name);
     this.#filesChanged = true;
     this.#takeDocuments(name, before, file);
+    if (file?.failure === undefined) this.#failures.delete(name);
+    else this.#failures.set(name, file.failure);
     if (file === undefined) {
       this.#files.delete(name);
       this.#neverRead.delete(name);
@@ -74,10 +79,12 @@ export class ManifestStore {
     const { removed, added } = listDifference(before?.documents ?? [], file?.documents ?? []);
     for (const document of removed) {
       this.#noisy.delete(document);
+      if (document.emptyList) this.#emptyLists -= 1;
       this.#ledger.forget(name, document);
     }
     for (const document of added) {
       if (document.findings.length > 0) this.#noisy.set(document, name);
+      if (document.emptyList) this.#emptyLists += 1;
       this.#ledger.record(name, document);
     }
   }
@@ -89,7 +96,7 @@ export class ManifestStore {
       nowMs,
       graceMs: this.#removalGraceMs,
       isWhole: (name) => isGood(this.#files.get(name)),
-      emptyIsMeant: this.#emptyIsMeant,
+      emptyIsMeant: this.#emptyLists > 0,
     });
     if (decided || removal.removed > 0 || this.#objects === undefined) this.#publish();
     const idle = removal.keptAll || this.#objects === undefined;
@@ -102,11 +109,11 @@ export class ManifestStore {
     this.#filesChanged = false;
     const changed = this.#ledger.decide(nowMs);
     const troubled = this.#ledger.troubled();
-    this.#emptyIsMeant = saysEmpty(this.#files.values());
-    this.#problems = this.#report.problems(
-      this.#noisy,
-      troubled.map(([, occurrences]) => occurrences),
-    );
+    this.#problems = this.#report.problems({
+      failures: this.#failures,
+      noisy: this.#noisy,
+      troubled: troubled.map(([, occurrences]) => occurrences),
+    });
     const refused = new Map(
       troubled.map(([key, occurrences]) => [key, refusal(this.#report.refusal(occurrences))]),
     );
@@ -118,7 +125,7 @@ export class ManifestStore {
 
   #publish(): void {
     // Without one good object or an explicit nothing there is no wish to act upon.
-    if (this.#objects === undefined && this.#ledger.known === 0 && !this.#emptyIsMeant) return;
+    if (this.#objects === undefined && this.#ledger.known === 0 && this.#emptyLists === 0) return;
     this.#objects = {
       ...this.#ledger.objects(),
       refused: this.#refused,
@@ -138,11 +145,6 @@ export class ManifestStore {
 
 function refusal(message: string): Condition {
   return { type: "Accepted", status: "False", reason: "Invalid", message };
-}
-
-function saysEmpty(files: Iterable<ManifestFile>): boolean {
-  for (const { documents } of files) if (documents.some((d) => d.emptyList)) return true;
-  return false;
 }
 
 /**

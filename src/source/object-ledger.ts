@@ -6,6 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 
 import type { ObjectKey } from "../api/conditions.ts";
 import type { ApiObject } from "../api/parse.ts";
+import type { RealServer } from "../api/v1alpha1/real-server.ts";
+import type { VirtualService } from "../api/v1alpha1/virtual-service.ts";
 import type { Occurrence } from "./manifest-report.ts";
 import type { ObjectSet } from "./source.ts";
 import type { ManifestDocument } from "./yaml-document.ts";
@@ -122,11 +124,13 @@ export class ObjectLedger {
 
   /** The last good versions. */
   objects(): Pick<ObjectSet, "virtualServices" | "realServers"> {
-    const objects = [...this.#entries.values()].map(({ object }) => object);
-    return {
-      virtualServices: objects.filter((object) => object?.kind === "VirtualService"),
-      realServers: objects.filter((object) => object?.kind === "RealServer"),
-    };
+    const virtualServices: VirtualService[] = [];
+    const realServers: RealServer[] = [];
+    for (const { object } of this.#entries.values()) {
+      if (object?.kind === "VirtualService") virtualServices.push(object);
+      else if (object !== undefined) realServers.push(object);
+    }
+    return { virtualServices, realServers };
   }
 
   #entry(key: ObjectKey, home: string): Entry {
