@@ -19,11 +19,15 @@ import { cacheDirectory, capture, ROOT, say, SetupError } from "./setup/system.m
 
 /**
  * What a command needs. npm packages are always made ready.
+ *
+ * A machine whose own kernel has IPVS needs no guest for most things; `guest` says that this command
+ * boots one all the same (where the machine can run it).
  * @typedef {object} Needs
  * @property {boolean} [addon] the socket addon, built when it is not there
  * @property {readonly string[]} [debianPackages]
  * @property {readonly (KernelKind | "any")[]} [kernels] `any`: the own one, or Debian's ready
  *   package when the own one has not been built yet, because that takes seconds
+ * @property {boolean} [guest]
  * @property {boolean} [go] a Go tool chain
  */
 
@@ -48,7 +52,7 @@ export async function ensure(needs) {
   if (needs.addon === true && !addonIsBuilt()) packages.push(...ADDON_PACKAGES);
   await installPackages([...new Set(packages)], logFile);
   if (needs.addon === true) buildAddon();
-  for (const kind of needs.kernels ?? []) await ensureLabKernel(kind);
+  for (const kind of needs.kernels ?? []) await ensureLabKernel(kind, needs.guest === true);
   const go = needs.go === true ? await ensureGo() : undefined;
   return { path: [join(ROOT, "node_modules/.bin"), ...(go === undefined ? [] : [go])] };
 }
@@ -64,9 +68,13 @@ function buildAddon() {
   if (!/up to date|using /.test(result.stdout)) say(result.stdout.trim().split("\n").join("; "));
 }
 
-/** @param {KernelKind | "any"} kind */
-async function ensureLabKernel(kind) {
-  if (hostHasIpvs()) return;
+/**
+ * @param {KernelKind | "any"} kind
+ * @param {boolean} guest
+ */
+async function ensureLabKernel(kind, guest) {
+  const needless = process.arch !== "x64" || (!guest && kind !== "6.1");
+  if (needless && hostHasIpvs()) return;
   if (kind !== "any") {
     await ensureKernel(kind);
   } else if (cachedKernel("own") === undefined) {
@@ -94,7 +102,7 @@ async function main(args) {
     kernels.push(kind);
   }
   if (kernels.length === 0) kernels.push("own", "6.1");
-  await ensure({ addon: true, debianPackages: LAB_PACKAGES, kernels });
+  await ensure({ addon: true, debianPackages: LAB_PACKAGES, kernels, guest: true });
   say("everything is ready");
 }
 

@@ -12,7 +12,7 @@ import { ROOT, SetupError } from "./setup/system.mjs";
 /** @type {import("./setup.mjs").Needs} */
 const LAB = { addon: true, debianPackages: LAB_PACKAGES, kernels: ["own"] };
 /** @type {import("./setup.mjs").Needs} */
-const QUICK_LAB = { ...LAB, kernels: ["any"] };
+const QUICK_LAB = { ...LAB, kernels: ["any"], guest: true };
 
 /** @type {Readonly<Record<string, Command>>} */
 const COMMANDS = {
