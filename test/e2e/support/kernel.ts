@@ -78,7 +78,7 @@ cd /proc/sys/net
 grep -rs . ipv4/conf ipv4/vs ipv4/ip_forward ipv6/conf | grep -v stable_secret
 ip -o addr show | sed -e 's/valid_lft.*//' -e 's/ tentative//' -e 's/^/addr /'
 ip -o link show | sed -e 's/^/link /'
-ip route show table all | sed -e 's/^/route /'
+ip route show table all | grep -v fe80:: | sed -e 's/^/route /'
 ipvsadm -S -n | sed -e 's/^/ipvs /'
 `;
 
