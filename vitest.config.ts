@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** A busy machine makes no test wrong; what must be fast says so itself. */
+const PATIENT = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 /** One project a tier; scripts/suites/suites.ts says where each of them runs. */
 export default defineConfig({
   test: {
@@ -7,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          ...PATIENT,
           include: [
             "src/**/*.test.ts",
             "test/*.test.ts",
@@ -19,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: "native",
+          ...PATIENT,
           include: ["test/native/**/*.test.ts"],
           fileParallelism: false,
         },
@@ -26,12 +31,14 @@ export default defineConfig({
       {
         test: {
           name: "cel",
+          ...PATIENT,
           include: ["test/cel/**/*.test.ts"],
         },
       },
       {
         test: {
           name: "lab",
+          ...PATIENT,
           include: ["test/lab/**/*.lab.test.ts"],
           fileParallelism: false,
         },
@@ -39,6 +46,7 @@ export default defineConfig({
       {
         test: {
           name: "kernel",
+          ...PATIENT,
           include: ["test/kernel/**/*.test.ts"],
           setupFiles: ["test/lab/require-lab.ts"],
           pool: "threads",
@@ -48,12 +56,11 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          ...PATIENT,
           include: ["test/e2e/**/*.test.ts"],
           setupFiles: ["test/lab/require-lab.ts"],
           pool: "threads",
           fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
     ],
