@@ -5,11 +5,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { toError } from "../lib/errors.ts";
 
 export interface HealthSource {
   /** undefined when ready, else what is missing, for a person. */
   notReady(): string | undefined;
   status(): unknown;
+  /** Something went wrong that no client can be told of. */
+  onError(error: Error): void;
 }
 
 export interface HealthServer {
@@ -27,10 +30,19 @@ export async function startHealthServer(
   port: number,
   source: HealthSource,
 ): Promise<HealthServer> {
-  const server = createServer((request, response) => answer(request, response, source));
+  const server = createServer((request, response) => {
+    try {
+      answer(request, response, source);
+    } catch (thrown) {
+      source.onError(toError(thrown));
+      send(response, 500, "text/plain", "the answer could not be made; see the log\n");
+    }
+  });
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.headersTimeout = REQUEST_TIMEOUT_MS;
   await listen(server, address, port);
+  // Without a listener a connection that cannot be accepted (EMFILE) would end the agent.
+  server.on("error", (error) => source.onError(error));
   // A server that was not closed must not keep a stopping agent alive.
   server.unref();
   return {
@@ -61,6 +73,7 @@ function listen(server: Server, address: string, port: number): Promise<void> {
 function answer(request: IncomingMessage, response: ServerResponse, source: HealthSource): void {
   const path = (request.url ?? "/").split("?")[0];
   if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
     return send(response, 405, "text/plain", "only GET is answered here\n");
   }
   switch (path) {

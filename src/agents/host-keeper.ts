@@ -40,14 +40,28 @@ export interface HostWish {
   readonly retained: HostRetention;
 }
 
+/** A step that the kernel refused, with what to tell a person. */
+export interface HostFailure {
+  readonly step: HostStep;
+  readonly detail: string;
+}
+
 /** What was changed and found, for logs and reports. */
 export interface HostChanges {
+  /** false: the wish was known to be fulfilled, so nothing was looked at and nothing found. */
+  readonly looked: boolean;
   readonly executed: readonly HostStep[];
-  /** Steps that failed, each with what to tell a person. */
-  readonly failures: readonly string[];
+  readonly failures: readonly HostFailure[];
   readonly reports: readonly HostReport[];
   /** Wanted addresses that were not there, whether they were added or not. */
   readonly missing: readonly DesiredAddress[];
+}
+
+/** Wanted addresses that are not bound after the steps. */
+export function unboundAfter({ missing, executed }: HostChanges): ReadonlySet<string> {
+  const unbound = new Set(missing.map(({ address }) => address));
+  for (const step of executed) if (step.op === "add-address") unbound.delete(step.address.address);
+  return unbound;
 }
 
 export interface HostKeeperOptions {
@@ -58,7 +72,13 @@ export interface HostKeeperOptions {
   readonly log: Logger;
 }
 
-const NO_CHANGES: HostChanges = { executed: [], failures: [], reports: [], missing: [] };
+const NO_CHANGES: HostChanges = {
+  looked: false,
+  executed: [],
+  failures: [],
+  reports: [],
+  missing: [],
+};
 
 export class HostKeeper {
   readonly #options: HostKeeperOptions;
@@ -66,6 +86,8 @@ export class HostKeeper {
   #routes: ReadonlyMap<string, RouteFact> | undefined;
   /** The last wish that was found fulfilled, as long as nothing hints otherwise. */
   #fulfilled: HostWish | undefined;
+  /** Counts hints, so that a look that began before one is not taken for a newer one. */
+  #hints = 0;
 
   constructor(options: HostKeeperOptions) {
     this.#options = options;
@@ -73,14 +95,19 @@ export class HostKeeper {
 
   /** Something changed on the node, or may have: look again at the next use. */
   invalidate(): void {
+    this.#hints += 1;
     this.#observed = undefined;
     this.#routes = undefined;
     this.#fulfilled = undefined;
   }
 
   async view(signal: AbortSignal): Promise<HostView> {
-    this.#observed ??= await this.#options.client.observe([], signal);
-    return this.#observed;
+    if (this.#observed !== undefined) return this.#observed;
+    const hints = this.#hints;
+    const observed = await this.#options.client.observe([], signal);
+    // Probes and announcements look too, beside the passes.
+    if (hints === this.#hints) this.#observed ??= observed;
+    return observed;
   }
 
   /** Answers for the addresses, from memory where nothing changed since. */
@@ -141,10 +168,11 @@ export class HostKeeper {
     const { steps, missing, reports } = change.plan;
     if (steps.length > 0) this.invalidate();
     else if (wish === key && missing.length === 0) this.#fulfilled = wish;
-    const failures = change.failures.map(
-      ({ step, error }) => `${describeStep(step)}: ${error.message}`,
-    );
-    return { executed: change.executed, failures, reports, missing };
+    const failures = change.failures.map(({ step, error }) => ({
+      step,
+      detail: `${describeStep(step)}: ${error.message}`,
+    }));
+    return { looked: true, executed: change.executed, failures, reports, missing };
   }
 
   #noteJournal({ journalDefect, setAside }: Pick<HostChange, "journalDefect" | "setAside">): void {

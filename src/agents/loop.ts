@@ -46,6 +46,10 @@ export interface Loop {
   run(signal: AbortSignal): Promise<void>;
 }
 
+function withoutTimer(reasons: ReadonlySet<WakeReason>): readonly WakeReason[] {
+  return [...reasons].filter((reason) => reason !== "timer");
+}
+
 export function createLoop(options: LoopOptions): Loop {
   const pending = new Set<WakeReason>();
   // What a failed pass was for; without it the retry would do less.
@@ -92,7 +96,7 @@ export function createLoop(options: LoopOptions): Loop {
         failure = toError(thrown);
         failures += 1;
         delayMs = backoffMs(failures, options.backoff, options.random);
-        for (const reason of reasons) if (reason !== "timer") deferred.add(reason);
+        for (const reason of withoutTimer(reasons)) deferred.add(reason);
         options.log.error(
           { err: failure, failures, retryInMs: Math.round(delayMs) },
           "pass failed",

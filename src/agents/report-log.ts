@@ -1,14 +1,19 @@
 import type { HostReport, HostReportKind } from "../host/reports.ts";
 import type { Logger } from "../lib/logger.ts";
 
+/** What a plan or the kernel has to say about one thing. */
+export type Report =
+  | HostReport
+  | { readonly kind: "command-refused"; readonly subject: string; readonly message: string };
+
 /** Reports that tell of a repair: each time is news. The others are said once while they hold. */
-const EVENTS: ReadonlySet<HostReportKind> = new Set([
+const EVENTS: ReadonlySet<Report["kind"]> = new Set<HostReportKind>([
   "sysctl-drift",
   "address-drift",
   "link-drift",
 ]);
 
-/** Writes what a host plan has to say to the log, without repeating itself. */
+/** Writes reports to the log without repeating itself. */
 export class ReportLog {
   readonly #log: Logger;
   #standing: ReadonlySet<string> = new Set();
@@ -19,7 +24,7 @@ export class ReportLog {
     this.#log = log;
   }
 
-  note(reports: readonly HostReport[]): void {
+  note(reports: readonly Report[]): void {
     const standing = new Set<string>();
     for (const { kind, subject, message } of reports) {
       const key = `${kind} ${subject}`;

@@ -5,7 +5,8 @@
 import type { HostClient, HostWatch } from "../host/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isAbort } from "../lib/abort.ts";
-import { LvsError } from "../lib/errors.ts";
+import { LvsError, toError } from "../lib/errors.ts";
+import type { ObjectConditions } from "../compile/model.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { ObjectSource, SourceProblem } from "../source/source.ts";
 import type { ConditionLog } from "./condition-log.ts";
@@ -21,6 +22,8 @@ import {
 
 /** Changes of a node come in flocks (a pod starts, a device is renamed): one pass for each flock. */
 const HOST_SETTLE_MS = 100;
+/** So many failed passes in a row end a single run. */
+const ONCE_FAILURES = 5;
 /** Time between two tries to open a watch that ended, milliseconds. */
 const WATCH_RETRY_MS = 1_000;
 
@@ -29,10 +32,14 @@ export interface Agent {
   pass(reasons: ReadonlySet<WakeReason>, signals: PassSignals): Promise<PassOutcome>;
   /** Whether the last pass left nothing to do. */
   readonly settled: boolean;
+  /** Whether what is left to do was refused again and again, so that waiting does not help. */
+  readonly stuck: boolean;
   /** Whether the node was brought to a complete desired state at least once. */
   readonly ready: boolean;
-  /** The conditions of all objects. */
+  /** What was noted about all objects. */
   readonly conditions: ConditionLog;
+  /** The conditions of all objects with what only the agent knows; made when asked for. */
+  objectConditions(): ObjectConditions;
   /** For `/status`. */
   status(): object;
   /** Ends what runs beside the passes; resolves when it has. */
@@ -53,21 +60,24 @@ export interface RunOptions {
   readonly onLoop?: (loop: Loop) => void;
 }
 
-/** How a run ended: an object was refused, or a manifest could not be used; or neither. */
+/** How a run ended. */
 export interface RunOutcome {
+  /** An object or a manifest was refused, or the node does not take something that is needed. */
   readonly refusals: boolean;
 }
 
 /**
  * Runs until `signal` fires, or with `once` until the node is as wanted. What was programmed stays.
  * @throws whatever keeps the agent from starting: the source, the health endpoint's port; with
- *   `once` ManifestError when there is nothing to work from
+ *   `once` NoObjectsError when there is nothing to work from, and what passes failed by when
+ *   several in a row did
  */
 export async function runAgent(options: RunOptions, signal: AbortSignal): Promise<RunOutcome> {
   const { agent, source, log } = options;
   const done = new AbortController();
   const stop = AbortSignal.any([signal, done.signal]);
   let failure: Error | undefined;
+  let failures = 0;
   const loop = createLoop({
     ...options,
     pass: (reasons, signals) => agent.pass(reasons, signals),
@@ -75,33 +85,34 @@ export async function runAgent(options: RunOptions, signal: AbortSignal): Promis
     backoff: DEFAULT_BACKOFF,
     onPass: (error) => {
       failure = error;
-      if (options.once && error === undefined && agent.settled) done.abort();
+      failures = error === undefined ? 0 : failures + 1;
+      const ended = error === undefined && (agent.settled || agent.stuck);
+      if (options.once && (ended || failures >= ONCE_FAILURES)) done.abort();
     },
   });
   options.onLoop?.(loop);
+  await using ending = new AsyncDisposableStack();
+  ending.defer(() => done.abort());
   const health = await openHealth(options, () => failure);
+  ending.defer(() => health?.close());
   const problems = new ProblemLog(log);
   await source.start(stop);
   problems.note(source.current().problems);
   if (options.once) assertObjects(source);
+  ending.defer(() => agent.finish());
   const unsubscribe = source.onChange(() => {
     problems.note(source.current().problems);
     loop.wake("objects");
   });
-  const watch = new HostWatcher(options, loop, stop);
-  try {
-    watch.open();
-    log.info({}, "agent started");
-    await loop.run(stop);
-  } finally {
-    unsubscribe();
-    watch.close();
-    await agent.finish();
-    await health?.close();
-    log.info({}, "agent stopped; services, addresses and settings stay in place");
-  }
+  ending.defer(unsubscribe);
+  using watch = new HostWatcher(options, loop, stop);
+  watch.open();
+  log.info({}, "agent started");
+  await loop.run(stop);
+  log.info({}, "agent stops; services, addresses and settings stay in place");
+  if (options.once && failure !== undefined && !signal.aborted) throw failure;
   const broken = source.current().problems.some(({ severity }) => severity === "Error");
-  return { refusals: broken || agent.conditions.hasRefusals };
+  return { refusals: broken || agent.conditions.hasRefusals || !agent.settled };
 }
 
 /** Without objects a single run would wait for ever. */
@@ -120,7 +131,7 @@ class NoObjectsError extends LvsError {
 }
 
 async function openHealth(
-  { health, agent, source }: RunOptions,
+  { health, agent, source, log }: RunOptions,
   lastFailure: () => Error | undefined,
 ): Promise<HealthServer | undefined> {
   if (health === undefined) return undefined;
@@ -134,15 +145,16 @@ async function openHealth(
     status: () => ({
       ...agent.status(),
       settled: agent.settled,
-      objects: Object.fromEntries(agent.conditions.current),
+      objects: Object.fromEntries(agent.objectConditions()),
       problems: source.current().problems,
       lastFailure: lastFailure()?.message,
     }),
+    onError: (error) => log.error({ err: error }, "health endpoint failed"),
   });
 }
 
 /** Keeps a watch on the node open; while there is none, the audit alone finds changes. */
-class HostWatcher {
+class HostWatcher implements Disposable {
   readonly #options: Pick<RunOptions, "host" | "clock" | "log">;
   readonly #loop: Loop;
   readonly #signal: AbortSignal;
@@ -159,8 +171,23 @@ class HostWatcher {
     this.#signal = signal;
   }
 
+  /** Opens the watch; while the node refuses, it is tried again. */
   open(): void {
-    this.#watch = this.#options.host.watch({
+    try {
+      this.#watch = this.#subscribe();
+    } catch (thrown) {
+      this.#options.log.warn({ err: toError(thrown) }, "node cannot be watched, tried again");
+      void this.#reopen();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#settling);
+    this.#watch?.close();
+  }
+
+  #subscribe(): HostWatch {
+    return this.#options.host.watch({
       onChange: () => {
         this.#settling ??= setTimeout(() => {
           this.#settling = undefined;
@@ -172,11 +199,6 @@ class HostWatcher {
         void this.#reopen();
       },
     });
-  }
-
-  close(): void {
-    clearTimeout(this.#settling);
-    this.#watch?.close();
   }
 
   async #reopen(): Promise<void> {

@@ -38,6 +38,16 @@ export interface Condition {
   readonly message: string;
 }
 
+/** Whether the condition says that something is not as the object's author wants it. */
+export function isTrouble({ type, status }: Condition): boolean {
+  return status === (type === "Degraded" ? "True" : "False");
+}
+
+/** Whether it says that something of the object is refused, and not held back by its own wish. */
+export function isRefusal({ type, status, reason }: Condition): boolean {
+  return type !== "Degraded" && status === "False" && reason !== "DryRun" && reason !== "Paused";
+}
+
 /** `Kind namespace/name`, for maps, logs and messages. */
 export type ObjectKey = string;
 

@@ -39,6 +39,15 @@ const WITHHELD = {
   },
 } as const satisfies Record<string, Condition>;
 
+/** An object that needs a scheduler that the node's kernel has not. */
+export function missingScheduler(scheduler: string, nodeName: string): Problem {
+  return {
+    type: "Accepted",
+    reason: "KernelFeatureMissing",
+    message: `scheduler ${scheduler} is missing in the kernel of ${nodeName}; install or load the module ip_vs_${scheduler}, or use another scheduler`,
+  };
+}
+
 /** Conditions of a real server in good order: nothing of it refers to anything. */
 export const ACCEPTED_ONLY: readonly Condition[] = [ACCEPTED];
 

@@ -17,7 +17,7 @@ import { ipFamily, type IpFamily } from "../lib/ip-address.ts";
 import { resolveBackends, type Server } from "./backends.ts";
 import { markName, type Claims } from "./claims.ts";
 import type { NodeView } from "./node-view.ts";
-import { conditionsOf, type Problem } from "./problems.ts";
+import { conditionsOf, missingScheduler, type Problem } from "./problems.ts";
 import type { RealServerIndex } from "./real-server-index.ts";
 import {
   buildServices,
@@ -137,11 +137,7 @@ function refusalOfAll(service: VirtualService, { view }: CompileContext): Proble
     };
   }
   if (!view.facts.missingSchedulers.has(spec.scheduler)) return undefined;
-  return {
-    type: "Accepted",
-    reason: "KernelFeatureMissing",
-    message: `scheduler ${spec.scheduler} is missing in the kernel of ${view.facts.nodeName}; install or load the module ip_vs_${spec.scheduler}, or use another scheduler`,
-  };
+  return missingScheduler(spec.scheduler, view.facts.nodeName);
 }
 
 /** The addresses and ports that no other object has; none where the mark is another's. */

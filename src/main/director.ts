@@ -54,9 +54,13 @@ async function buildDirector(options: AgentOptions, parts: AgentParts): Promise<
     get settled() {
       return director.settled;
     },
+    get stuck() {
+      return director.stuck;
+    },
     get ready() {
       return director.programmed;
     },
+    objectConditions: () => director.objectConditions(),
     finish: () => neighbours.silent(),
     status: () => ({
       role: "director",

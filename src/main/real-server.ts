@@ -35,9 +35,13 @@ function buildRealServer(options: AgentOptions, { node, source, log }: AgentPart
     get settled() {
       return agent.settled;
     },
+    get stuck() {
+      return agent.stuck;
+    },
     get ready() {
       return agent.prepared;
     },
+    objectConditions: () => agent.objectConditions(),
     finish: () => Promise.resolve(),
     status: () => ({
       role: "realserver",

@@ -52,6 +52,12 @@ export class TableKeeper {
     return Math.max(0, this.#nextAuditMs - this.#options.clock.monotonicMs());
   }
 
+  /** Milliseconds until a refused scheduler may be tried again; Infinity = none was refused. */
+  get schedulerRetryInMs(): number {
+    const soonest = Math.min(...this.#missingUntilMs.values());
+    return Math.max(0, soonest - this.#options.clock.monotonicMs());
+  }
+
   /** Schedulers this kernel refused lately; replaced when its content changes. */
   missingSchedulers(): ReadonlySet<string> {
     const now = this.#options.clock.monotonicMs();

@@ -9,7 +9,6 @@ import type { ServiceKey } from "../../ipvs/model.ts";
 import { planIpvs } from "../../ipvs/plan.ts";
 import type { IpvsPlan } from "../../ipvs/steps.ts";
 import type { TableModel } from "../../ipvs/table-model.ts";
-import type { Clock } from "../../lib/clock.ts";
 import type { HostKeeper } from "../host-keeper.ts";
 import { readMemory, sameMemory, writeMemory, type DirectorMemory } from "./memory.ts";
 import { ownershipOf, servicesToRemember, vipsOf } from "./ownership.ts";
@@ -18,14 +17,15 @@ import type { TableKeeper } from "./table-keeper.ts";
 export interface TablePassOptions {
   readonly table: TableKeeper;
   readonly host: HostKeeper;
-  readonly clock: Clock;
+  /** Milliseconds since the Unix epoch; does not jump while the process runs. */
+  readonly nowMs: () => number;
 }
 
 export interface TablePassInput {
   readonly state: DirectorUpdate;
   readonly model: TableModel;
-  /** The model was read just now: compare all of it. */
-  readonly fresh: boolean;
+  /** Compare the whole table: it was read just now, or a pass before did not get this far. */
+  readonly everything: boolean;
   /** Count the connections of draining destinations now; false on the path of a change. */
   readonly countDrains: boolean;
 }
@@ -33,6 +33,8 @@ export interface TablePassInput {
 export interface TablePassResult {
   readonly plan: IpvsPlan;
   readonly applied: ApplyResult;
+  /** Services that were compared; undefined = all. */
+  readonly compared: ReadonlySet<ServiceKey> | undefined;
 }
 
 export class TablePass {
@@ -45,9 +47,9 @@ export class TablePass {
     this.#options = options;
   }
 
-  /** Services that the journal calls ours. */
-  get owned(): ReadonlySet<ServiceKey> {
-    return new Set(this.#memory?.services.keys());
+  /** Whether the last pass ended, and left nothing undone. */
+  get isClean(): boolean {
+    return this.#undone?.size === 0;
   }
 
   async run(input: TablePassInput, signal: AbortSignal): Promise<TablePassResult> {
@@ -55,34 +57,39 @@ export class TablePass {
     const { table } = this.#options;
     const memory = this.#memory ?? readMemory(await this.#options.host.journal(signal));
     if (input.countDrains) await table.refresh(model, drainingServices(memory), signal);
-    const plan = this.#plan(input, memory);
+    const compared = this.#keysToCompare(input);
+    const plan = this.#plan(input, memory, compared);
     const before = { ...memory, services: owned(input, plan, memory) };
     await this.#remember(memory, before, signal);
     const applied = await table.apply(model, plan, signal);
     const after = { services: owned(input, plan, before), drains: applied.drains };
     await this.#remember(before, after, signal);
     this.#undone = undoneServices(applied);
-    return { plan, applied };
+    return { plan, applied, compared };
   }
 
-  #plan({ state, model, fresh }: TablePassInput, memory: DirectorMemory): IpvsPlan {
+  #plan(
+    { state, model }: TablePassInput,
+    memory: DirectorMemory,
+    only: ReadonlySet<ServiceKey> | undefined,
+  ): IpvsPlan {
     const ownership = ownershipOf(memory.services, vipsOf(state), model.table);
     return planIpvs({
       desired: retainObserved(state, model.table, ownership),
       observed: model.table,
       owns: ownership.isOurs,
       drains: memory.drains,
-      nowMs: this.#options.clock.wallMs(),
-      only: this.#keysToCompare(state, fresh),
+      nowMs: this.#options.nowMs(),
+      only,
       withheld: state.withheld,
     });
   }
 
-  #keysToCompare(state: DirectorUpdate, fresh: boolean): ReadonlySet<ServiceKey> | undefined {
+  #keysToCompare({ state, everything }: TablePassInput): ReadonlySet<ServiceKey> | undefined {
     const undone = this.#undone;
     // Until this pass has gone well, the next one compares everything.
     this.#undone = undefined;
-    if (fresh || undone === undefined || state.changed === undefined) return undefined;
+    if (everything || undone === undefined || state.changed === undefined) return undefined;
     return undone.size === 0 ? state.changed : new Set([...undone, ...state.changed]);
   }
 
@@ -94,14 +101,27 @@ export class TablePass {
   }
 }
 
-/** What the journal must call ours; the same object when the plan makes and removes no service. */
+/** What the journal must call ours; the same object when no service comes, goes or changes hands. */
 function owned(
-  { state, model, fresh }: TablePassInput,
+  { state, model, everything }: TablePassInput,
   plan: IpvsPlan,
   memory: DirectorMemory,
 ): DirectorMemory["services"] {
-  const settled = !fresh && state.changed !== undefined && !plan.steps.some(changesServices);
+  const settled =
+    !everything &&
+    state.changed !== undefined &&
+    [...state.changed].every((key) => hasSameOwner(key, state, memory)) &&
+    !plan.steps.some(changesServices);
   return settled ? memory.services : servicesToRemember(state, memory.services, model.table);
+}
+
+function hasSameOwner(
+  key: ServiceKey,
+  { owners, withheld }: DirectorUpdate,
+  { services }: DirectorMemory,
+): boolean {
+  const owner = owners.get(key);
+  return owner === undefined || withheld.has(key) || owner === services.get(key);
 }
 
 function changesServices({ command }: IpvsPlan["steps"][number]): boolean {

@@ -39,12 +39,12 @@ describe("VipWatch", () => {
   it("lets a VIP be bound after a silent probe, for a while", async () => {
     const { vips, onVerdict, advance } = watch([{ kind: "free" }]);
     vips.want([VIP], NONE, signal);
-    expect(vips.mayBind(VIP.address)).toBe(false);
+    expect(vips.mayBind(VIP)).toBe(false);
     await settle();
     expect(onVerdict).toHaveBeenCalledTimes(1);
-    expect(vips.mayBind(VIP.address)).toBe(true);
+    expect(vips.mayBind(VIP)).toBe(true);
     advance(101);
-    expect(vips.mayBind(VIP.address)).toBe(false);
+    expect(vips.mayBind(VIP)).toBe(false);
   });
 
   it("does not ask again while it waits or knows", async () => {
@@ -68,18 +68,18 @@ describe("VipWatch", () => {
     await settle();
     expect(asked).toHaveLength(2);
     expect(vips.occupied().size).toBe(0);
-    expect(vips.mayBind(VIP.address)).toBe(true);
+    expect(vips.mayBind(VIP)).toBe(true);
   });
 
   it("does not bind when the probe itself fails, and asks again later", async () => {
     const { vips, advance } = watch([new Error("no such device"), { kind: "free" }]);
     vips.want([VIP], NONE, signal);
     await settle();
-    expect(vips.mayBind(VIP.address)).toBe(false);
+    expect(vips.mayBind(VIP)).toBe(false);
     advance(1001);
     vips.want([VIP], NONE, signal);
     await settle();
-    expect(vips.mayBind(VIP.address)).toBe(true);
+    expect(vips.mayBind(VIP)).toBe(true);
   });
 
   it("forgets a VIP that is no longer wanted", async () => {
@@ -88,6 +88,6 @@ describe("VipWatch", () => {
     vips.want([], NONE, signal);
     await settle();
     expect(onVerdict).not.toHaveBeenCalled();
-    expect(vips.mayBind(VIP.address)).toBe(false);
+    expect(vips.mayBind(VIP)).toBe(false);
   });
 });

@@ -42,22 +42,36 @@ export const DEFAULT_VIP_WATCH: VipWatchLimits = {
   concurrency: 256,
 };
 
-type Entry =
-  | { readonly kind: "waiting" | "probing" }
-  | { readonly kind: "free" | "failed"; readonly untilMs: number }
+type Entry = {
+  /** What was asked for. A verdict about one interface says nothing about another. */
+  readonly address: DesiredAddress;
+} & (
+  | { readonly kind: "asking" }
+  | { readonly kind: "free"; readonly untilMs: number }
+  | { readonly kind: "failed"; readonly untilMs: number; readonly detail: string }
   | {
       readonly kind: "occupied";
       readonly macAddress: string;
+      /** When it is asked for again; infinite while that goes on. */
       readonly untilMs: number;
-      /** What to ask for again. */
-      readonly address: DesiredAddress;
-    };
+    }
+);
+
+interface Question {
+  readonly address: DesiredAddress;
+  /** The entry that waits for the answer. An answer for an older one is not used. */
+  readonly entry: Entry;
+}
+
+/** What keeps a VIP from being bound, for a person. */
+export type VipTrouble =
+  { readonly kind: "asking" } | { readonly kind: "failed"; readonly detail: string };
 
 export class VipWatch {
   readonly #options: VipWatchOptions;
   readonly #limits: VipWatchLimits;
   readonly #entries = new Map<string, Entry>();
-  #queue: DesiredAddress[] = [];
+  #queue: Question[] = [];
   #running = 0;
 
   constructor(options: VipWatchOptions) {
@@ -81,28 +95,42 @@ export class VipWatch {
       if (entry.kind === "occupied" && refused.has(address)) wanted.set(address, entry.address);
       else this.#entries.delete(address);
     }
-    this.#queue = this.#queue.filter((q) => wanted.has(q.address));
     const now = this.#options.clock.monotonicMs();
-    for (const address of wanted.values()) {
-      const entry = this.#entries.get(address.address);
-      if (entry !== undefined && (!("untilMs" in entry) || entry.untilMs > now)) continue;
-      // An occupied address stays occupied until the new probe has said otherwise.
-      if (entry?.kind !== "occupied") this.#entries.set(address.address, { kind: "waiting" });
-      else this.#entries.set(address.address, { ...entry, untilMs: Number.POSITIVE_INFINITY });
-      this.#queue.push(address);
-    }
+    for (const address of wanted.values()) this.#askUnlessKnown(address, now);
+    this.#queue = this.#queue.filter(
+      ({ address, entry }) => this.#entries.get(address.address) === entry,
+    );
     this.#startProbes(signal);
   }
 
-  /** Whether a fresh probe heard nobody. */
-  mayBind(address: string): boolean {
+  /** Whether a fresh probe on its interface heard nobody. */
+  mayBind({ address, interfaceName }: DesiredAddress): boolean {
     const entry = this.#entries.get(address);
-    return entry?.kind === "free" && entry.untilMs > this.#options.clock.monotonicMs();
+    return (
+      entry?.kind === "free" &&
+      entry.address.interfaceName === interfaceName &&
+      entry.untilMs > this.#options.clock.monotonicMs()
+    );
   }
 
   /** Probes that have not answered yet. */
   get pending(): number {
     return this.#queue.length + this.#running;
+  }
+
+  /** Time until a verdict is too old and `want` asks again, milliseconds; Infinity = never. */
+  get nextQuestionInMs(): number {
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const entry of this.#entries.values()) {
+      if (entry.kind !== "asking") soonest = Math.min(soonest, entry.untilMs);
+    }
+    return Math.max(0, soonest - this.#options.clock.monotonicMs());
+  }
+
+  /** What is known of a VIP that is wanted and not bound. */
+  trouble(address: string): VipTrouble | undefined {
+    const entry = this.#entries.get(address);
+    return entry?.kind === "asking" || entry?.kind === "failed" ? entry : undefined;
   }
 
   /** VIPs that another machine answers for, with its link-layer address. */
@@ -114,40 +142,68 @@ export class VipWatch {
     return occupied;
   }
 
+  #askUnlessKnown(address: DesiredAddress, now: number): void {
+    const known = this.#entries.get(address.address);
+    const moved = known !== undefined && known.address.interfaceName !== address.interfaceName;
+    const fresh = known !== undefined && (known.kind === "asking" || known.untilMs > now);
+    if (fresh && !moved) return;
+    // An occupied address stays occupied until the new probe has said otherwise.
+    const entry: Entry =
+      known?.kind === "occupied" && !moved
+        ? { ...known, untilMs: Number.POSITIVE_INFINITY }
+        : { kind: "asking", address };
+    this.#entries.set(address.address, entry);
+    this.#queue.push({ address, entry });
+  }
+
   #startProbes(signal: AbortSignal): void {
     while (this.#running < this.#limits.concurrency) {
-      const address = this.#queue.shift();
-      if (address === undefined) return;
+      const question = this.#queue.shift();
+      if (question === undefined) return;
       this.#running += 1;
-      void this.#probe(address, signal).finally(() => {
+      void this.#probe(question, signal).finally(() => {
         this.#running -= 1;
         this.#startProbes(signal);
       });
     }
   }
 
-  async #probe(address: DesiredAddress, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
-    let entry: Entry;
+  async #probe({ address, entry }: Question, signal: AbortSignal): Promise<void> {
+    let answer: Entry;
     try {
-      const verdict = await this.#options.probe(address, signal);
-      entry =
-        verdict.kind === "free"
-          ? { kind: "free", untilMs: clock.monotonicMs() + this.#limits.freeForMs }
-          : { ...verdict, address, untilMs: clock.monotonicMs() + this.#limits.recheckMs };
-      if (verdict.kind === "occupied") {
-        log.warn(
-          { address: address.address, macAddress: verdict.macAddress },
-          "vip is in use by another machine",
-        );
-      }
+      answer = this.#entryOf(address, await this.#options.probe(address, signal));
     } catch (thrown) {
       if (isAbort(thrown)) return;
-      log.error({ address: address.address, err: toError(thrown) }, "address probe failed");
-      entry = { kind: "failed", untilMs: clock.monotonicMs() + this.#limits.recheckMs };
+      answer = this.#failure(address, toError(thrown));
     }
-    if (!this.#entries.has(address.address)) return;
-    this.#entries.set(address.address, entry);
+    if (this.#entries.get(address.address) !== entry) return;
+    this.#tell(entry, answer);
+    this.#entries.set(address.address, answer);
     this.#options.onVerdict();
+  }
+
+  #entryOf(address: DesiredAddress, verdict: ProbeVerdict): Entry {
+    const now = this.#options.clock.monotonicMs();
+    if (verdict.kind === "free") {
+      return { kind: "free", address, untilMs: now + this.#limits.freeForMs };
+    }
+    return { ...verdict, address, untilMs: now + this.#limits.recheckMs };
+  }
+
+  #failure(address: DesiredAddress, error: Error): Entry {
+    const untilMs = this.#options.clock.monotonicMs() + this.#limits.recheckMs;
+    return { kind: "failed", address, untilMs, detail: error.message };
+  }
+
+  /** Says what is news. */
+  #tell(before: Entry, { address: { address }, ...now }: Entry): void {
+    const { log } = this.#options;
+    if (now.kind === "failed") {
+      log.error({ address, detail: now.detail }, "address probe failed");
+    } else if (now.kind === "occupied") {
+      const { macAddress } = now;
+      if (before.kind === "occupied" && before.macAddress === macAddress) return;
+      log.warn({ address, macAddress }, "vip is in use by another machine");
+    }
   }
 }

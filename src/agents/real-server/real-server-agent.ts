@@ -2,21 +2,31 @@
  * The real server's pass: ARP silenced, devices up, VIPs on; and off again only when nobody needs
  * them any more. Programs no IPVS.
  */
-import type { CompileRealServer, NodeFacts, Retention } from "../../compile/model.ts";
+import type {
+  CompileRealServer,
+  NodeFacts,
+  ObjectConditions,
+  Retention,
+} from "../../compile/model.ts";
 import { addressesToLookUp } from "../../compile/look-ups.ts";
 import { describeStep } from "../../host/apply.ts";
 import type { NodeJournal } from "../../host/journal.ts";
+import type { ObservedAddress } from "../../host/model.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/logger.ts";
 import type { ObjectSet, ObjectSource } from "../../source/source.ts";
 import { ConditionLog } from "../condition-log.ts";
-import type { HostChanges, HostKeeper } from "../host-keeper.ts";
+import { unboundAfter, type HostChanges, type HostKeeper } from "../host-keeper.ts";
 import type { PassOutcome } from "../loop.ts";
+import { notUsable, pending, programmed, withProgrammed } from "../programmed.ts";
 import { ReportLog } from "../report-log.ts";
+import { steadyWall } from "../steady-wall.ts";
 import { decideHoldDown, DEFAULT_HOLD_DOWN, type HeldAddress } from "./hold-down.ts";
 
 /** Time to the next look when the source has nothing yet, milliseconds. */
 const NO_OBJECTS_MS = 1_000;
+/** So many passes without progress, and none is to be expected. */
+const FRUITLESS_PASSES = 2;
 /** While a VIP is held, its connections are counted this often, milliseconds. */
 const HOLD_CHECK_MS = 1_000;
 
@@ -39,11 +49,18 @@ export class RealServerAgent {
   readonly #reports: ReportLog;
   readonly conditions: ConditionLog;
   #longestDrainMs = DEFAULT_HOLD_DOWN.maximumMs;
+  readonly #nowMs: () => number;
   #settled = false;
+  #fruitless = 0;
+  #interrupted = false;
   #prepared = false;
+  /** VIPs of the last pass, and those of them that are not bound. */
+  #vips: ReadonlySet<string> = new Set();
+  #unbound: ReadonlySet<string> = new Set();
 
   constructor(options: RealServerOptions) {
     this.#options = options;
+    this.#nowMs = steadyWall(options.clock);
     this.conditions = new ConditionLog(options.log);
     this.#reports = new ReportLog(options.log);
   }
@@ -51,6 +68,11 @@ export class RealServerAgent {
   /** Whether the last pass left nothing to do. */
   get settled(): boolean {
     return this.#settled;
+  }
+
+  /** Whether what is left to do was refused again and again, and waits for somebody else. */
+  get stuck(): boolean {
+    return this.#fruitless >= FRUITLESS_PASSES;
   }
 
   /** Whether the node was brought to a complete desired state at least once. */
@@ -63,21 +85,40 @@ export class RealServerAgent {
     return this.#reports.repaired;
   }
 
+  /** The conditions of all objects, with what only this agent knows. For `/status`. */
+  objectConditions(): ObjectConditions {
+    const { objects } = this.#options.source.current();
+    return withProgrammed(this.conditions.current, objects, ({ spec }) => {
+      const vips = spec.addresses.map(({ ip }) => ip).filter((ip) => this.#vips.has(ip));
+      if (vips.length === 0) return undefined;
+      if (this.#interrupted) return pending("the last pass did not end; what it did is in place");
+      const missing = vips.filter((vip) => this.#unbound.has(vip));
+      if (missing.length === 0)
+        return programmed(`this server takes packets to ${vips.join(", ")}`);
+      return notUsable(`not bound on this server: ${missing.join(", ")}; see its log`);
+    });
+  }
+
   async pass(signal: AbortSignal): Promise<PassOutcome> {
     const { source, host, compile, auditMs } = this.#options;
     this.#settled = false;
     const { objects } = source.current();
     if (objects === undefined) return { recheckAfterMs: NO_OBJECTS_MS };
+    this.#interrupted = true;
     host.invalidate();
     const state = compile(objects, await this.#facts(objects, signal));
     this.conditions.note(state.conditions);
     this.#learnDrainTimes(objects);
-    const wanted = new Set(state.host.addresses.map(({ address }) => address));
-    const held = await this.#hold(wanted, signal);
+    this.#vips = new Set(state.host.addresses.map(({ address }) => address));
+    const held = await this.#hold(state.retained, signal);
     const retained = withHeld(state.retained, held);
     const changes = await host.after({ desired: state.host, retained }, () => true, signal);
     this.#note(changes);
-    this.#settled = changes.failures.length === 0 && held.length === 0;
+    this.#unbound = unboundAfter(changes);
+    this.#settled = changes.failures.length + this.#unbound.size + held.length === 0;
+    const hopeful = this.#settled || held.length > 0 || changes.executed.length > 0;
+    this.#fruitless = hopeful ? 0 : this.#fruitless + 1;
+    this.#interrupted = false;
     this.#prepared = true;
     return { recheckAfterMs: held.length > 0 ? Math.min(HOLD_CHECK_MS, auditMs) : auditMs };
   }
@@ -99,23 +140,26 @@ export class RealServerAgent {
   }
 
   /** Decides which VIPs that are no longer wanted stay a while, and writes it down. */
-  async #hold(wanted: ReadonlySet<string>, signal: AbortSignal): Promise<readonly HeldAddress[]> {
-    const { host, clock, log, countConnections } = this.#options;
+  async #hold(retained: Retention, signal: AbortSignal): Promise<readonly HeldAddress[]> {
+    // Nothing leaves now in any case, and a hold that runs goes on running.
+    if (retained.everything) return [];
+    const { host, log, countConnections } = this.#options;
     const journal = await host.journal(signal);
-    const bound = journal.addresses
-      .filter(({ owners }) => owners.includes("realserver"))
-      .map(({ address }) => address);
-    if (bound.every((address) => wanted.has(address))) {
+    const { addresses } = await host.view(signal);
+    const bound = ownAddresses(journal, addresses);
+    // What is retained is not about to leave: its hold begins when it is.
+    const staying = new Set([...this.#vips, ...retained.addresses]);
+    if (bound.every((address) => staying.has(address))) {
       if (Object.keys(journal.holds).length > 0) await this.#rememberHolds([], signal);
       return [];
     }
     const connections = await countConnections();
     const { keep, release } = decideHoldDown({
       bound,
-      wanted,
+      wanted: staying,
       held: Object.entries(journal.holds).map(([address, hold]) => ({ address, ...hold })),
       connectionsOf: (address) => connections.get(address) ?? 0,
-      nowWallMs: clock.wallMs(),
+      nowWallMs: this.#nowMs(),
       limits: { ...DEFAULT_HOLD_DOWN, maximumMs: this.#longestDrainMs },
     });
     for (const address of release) log.info({ address }, "vip is no longer wanted and leaves");
@@ -140,9 +184,19 @@ export class RealServerAgent {
   #note({ executed, failures, reports }: HostChanges): void {
     const { log } = this.#options;
     for (const step of executed) log.info({ step: describeStep(step) }, "node changed");
-    for (const detail of failures) log.error({ detail }, "node could not be changed");
+    for (const { detail } of failures) log.error({ detail }, "node could not be changed");
     this.#reports.note(reports);
   }
+}
+
+/** VIPs that this agent put here: by its journal, and by its mark where the journal was lost. */
+function ownAddresses(
+  journal: NodeJournal,
+  observed: readonly ObservedAddress[],
+): readonly string[] {
+  const recorded = journal.addresses.filter(({ owners }) => owners.includes("realserver"));
+  const marked = observed.filter(({ markedBy }) => markedBy === "realserver");
+  return [...new Set([...recorded, ...marked].map(({ address }) => address))];
 }
 
 function withHeld(retained: Retention, held: readonly HeldAddress[]): Retention {
