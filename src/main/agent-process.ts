@@ -1,5 +1,6 @@
 /** The frame of an agent's process: logger, signals, node, role lock, source. */
 import { EXIT } from "../cli/specs.ts";
+import { isAbort } from "../lib/abort.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/logger.ts";
 import type { HostOwner } from "../host/model.ts";
@@ -59,6 +60,10 @@ export async function runAgentProcess(
       signal,
     );
     return options.once && refusals ? EXIT.refused : EXIT.ok;
+  } catch (error) {
+    // Asked to stop before it had begun, which is no failure.
+    if (signal.aborted && isAbort(error)) return EXIT.ok;
+    throw error;
   } finally {
     node.close();
   }

@@ -81,5 +81,6 @@ export function runCleanup(values: OptionValues, signal: AbortSignal): Promise<n
 async function cleanUpAlone(ports: CleanupPorts, signal: AbortSignal): ReturnType<typeof cleanUp> {
   await using roles = new AsyncDisposableStack();
   for (const owner of HOST_OWNERS) roles.use(await ports.locks.acquireRole(owner, signal));
-  return cleanUp(ports, signal);
+  // Awaited here: the roles are given back when this function ends.
+  return await cleanUp(ports, signal);
 }

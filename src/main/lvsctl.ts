@@ -40,15 +40,21 @@ Commands:
 lvsctl COMMAND --help tells the options of a command.
 `;
 
+/** What is answered without a command. */
+const GENERAL: ReadonlyMap<string, string> = new Map([
+  ["--help", HELP],
+  ["-h", HELP],
+  ["help", HELP],
+  ["--version", `${VERSION}\n`],
+  ["version", `${VERSION}\n`],
+]);
+
 async function main(argv: readonly string[]): Promise<number> {
   const [name = "--help", ...rest] = argv;
-  if (name === "--help" || name === "-h" || name === "help") {
-    process.stdout.write(HELP);
+  const text = GENERAL.get(name);
+  if (text !== undefined) {
+    process.stdout.write(text);
     return argv.length === 0 ? EXIT.usage : EXIT.ok;
-  }
-  if (name === "version" || name === "--version") {
-    process.stdout.write(`${VERSION}\n`);
-    return EXIT.ok;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {

@@ -4,11 +4,11 @@ import { readMemory } from "../agents/director/memory.ts";
 import type { PlanOutcome } from "../cli/commands/plan.ts";
 import { compileDirector } from "../compile/director.ts";
 import { addressesToLookUp } from "../compile/look-ups.ts";
-import type { NodeFacts } from "../compile/model.ts";
+import type { DirectorState, NodeFacts } from "../compile/model.ts";
 import { compileRealServer } from "../compile/real-server.ts";
 import { retainObserved } from "../compile/retention.ts";
-import type { DesiredHost, HostOwner } from "../host/model.ts";
-import { keysToObserve, planHost, type HostPlan, type HostRetention } from "../host/plan.ts";
+import type { HostOwner } from "../host/model.ts";
+import { keysToObserve, planHost, type HostPlan } from "../host/plan.ts";
 import { planIpvs } from "../ipvs/plan.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { ObjectSet, SourceState } from "../source/source.ts";
@@ -42,7 +42,7 @@ export async function previewDirector(
     nowMs: systemClock.wallMs(),
     withheld: state.withheld,
   });
-  const host = await planForHost(options.node, "director", state.host, state.retained, signal);
+  const host = await planForHost(options.node, "director", state, signal);
   return {
     host: host.steps,
     ipvs: plan.steps,
@@ -61,7 +61,7 @@ export async function previewRealServer(
   const { objects, problems } = options.state;
   if (objects === undefined) return nothing(options.state);
   const state = compileRealServer(objects, await gatherFacts(options, objects, signal));
-  const host = await planForHost(options.node, "realserver", state.host, state.retained, signal);
+  const host = await planForHost(options.node, "realserver", state, signal);
   const { steps, reports } = host;
   return { host: steps, ipvs: [], withheld: [], reports, conditions: state.conditions, problems };
 }
@@ -91,13 +91,12 @@ async function gatherFacts(
 }
 
 async function planForHost(
-  { host, store }: Node,
+  { host: client, store }: Node,
   owner: HostOwner,
-  desired: DesiredHost,
-  retained: HostRetention,
+  { host: desired, retained }: Pick<DirectorState, "host" | "retained">,
   signal: AbortSignal,
 ): Promise<HostPlan> {
   const { journal } = await store.load();
-  const observed = await host.observe(keysToObserve(desired, journal), signal);
+  const observed = await client.observe(keysToObserve(desired, journal), signal);
   return planHost({ owner, desired, observed, journal, retained });
 }

@@ -2,17 +2,23 @@
 import {
   changeHost,
   describeStep,
-  loadOrSetAside,
   updateJournal,
+  type HostChange,
   type HostChangeOptions,
 } from "../../host/apply.ts";
 import type { NodeJournal } from "../../host/journal.ts";
 import { HOST_OWNERS, type HostOwner, type HostStep } from "../../host/model.ts";
-import { keysToObserve, NOTHING_DESIRED, planHost, type HostRetention } from "../../host/plan.ts";
+import {
+  keysToObserve,
+  NOTHING_DESIRED,
+  planHost,
+  type HostPlan,
+  type HostRetention,
+} from "../../host/plan.ts";
 import type { HostReport } from "../../host/reports.ts";
-import { applyPlan } from "../../ipvs/apply.ts";
+import { applyPlan, type ApplyResult } from "../../ipvs/apply.ts";
 import type { IpvsClient } from "../../ipvs/client.ts";
-import { describeCommand } from "../../ipvs/errors.ts";
+import { describeCommand, KernelUnavailableError } from "../../ipvs/errors.ts";
 import type { ObservedTable } from "../../ipvs/model.ts";
 import { planIpvs } from "../../ipvs/plan.ts";
 import type { IpvsPlan } from "../../ipvs/steps.ts";
@@ -31,6 +37,10 @@ export interface CleanupOutcome {
   readonly incomplete: boolean;
 }
 
+const NO_TABLE: ObservedTable = { services: new Map() };
+/** How often the table is read again when somebody else changes it meanwhile. */
+const TABLE_ATTEMPTS = 3;
+
 const KEEP_SETTINGS: HostRetention = { everything: false, addresses: new Set(), settings: true };
 
 /** What would be taken back. Writes nothing. */
@@ -40,10 +50,13 @@ export async function previewCleanup(
 ): Promise<CleanupOutcome> {
   const { journal } = await ports.store.load();
   const observed = await ports.client.observe(keysToObserve(NOTHING_DESIRED, journal), signal);
-  const plans = HOST_OWNERS.map((owner) => ({
-    owner,
-    ...planHost({ owner, desired: NOTHING_DESIRED, observed, journal }),
-  }));
+  const plans: (HostPlan & { readonly owner: HostOwner })[] = [];
+  for (const owner of HOST_OWNERS) {
+    // What both agents need is given back by the second.
+    const left = plans.at(-1)?.settled ?? journal;
+    const plan = planHost({ owner, desired: NOTHING_DESIRED, observed, journal: left });
+    plans.push({ owner, ...plan });
+  }
   const isDirectorVip = (owner: HostOwner, { op }: HostStep): boolean =>
     owner === "director" && op === "remove-address";
   const { plan } = await planTable(ports.ipvs, journal, signal);
@@ -69,11 +82,8 @@ export async function previewCleanup(
 export async function cleanUp(ports: CleanupPorts, signal: AbortSignal): Promise<CleanupOutcome> {
   const outcome = new Outcome();
   outcome.addHost(await releaseHost(ports, "director", KEEP_SETTINGS, signal));
-  const { journal } = await ports.locks.withJournal(() => loadOrSetAside(ports.store), signal);
-  const { plan, table } = await planTable(ports.ipvs, journal, signal);
-  const model = new TableModel(table);
-  const applied = await applyPlan({ plan, client: ports.ipvs, model, signal });
-  outcome.addTable(plan, applied.refused.length + applied.skipped.length);
+  const { journal } = await ports.store.load();
+  await removeServices(ports.ipvs, journal, outcome, signal);
   for (const owner of HOST_OWNERS) {
     outcome.addHost(await releaseHost(ports, owner, undefined, signal));
   }
@@ -89,10 +99,28 @@ export async function cleanUp(ports: CleanupPorts, signal: AbortSignal): Promise
   return outcome;
 }
 
+/** Somebody may remove services at the same time: what is gone then is gone. */
+async function removeServices(
+  ipvs: IpvsClient,
+  journal: NodeJournal,
+  outcome: Outcome,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { plan, table } = await planTable(ipvs, journal, signal);
+    const applied = await applyPlan({ plan, client: ipvs, model: new TableModel(table), signal });
+    outcome.addTable(plan, applied);
+    if (applied.stale.size > 0 && attempt < TABLE_ATTEMPTS) continue;
+    outcome.addUndone(applied);
+    return;
+  }
+}
+
 interface HostRelease {
   readonly executed: readonly HostStep[];
   readonly failures: readonly string[];
   readonly reports: readonly HostReport[];
+  readonly trouble: Pick<HostChange, "journalDefect" | "setAside">;
 }
 
 async function releaseHost(
@@ -109,7 +137,8 @@ async function releaseHost(
     ({ step, error }) => `${describeStep(step)}: ${error.message}`,
   );
   // With settings retained the second call says the same again.
-  return { executed: change.executed, failures, reports: retained ? [] : change.plan.reports };
+  const reports = retained ? [] : change.plan.reports;
+  return { executed: change.executed, failures, reports, trouble: change };
 }
 
 /** A node that never was a director may have no IPVS at all, and then nothing is to be done there. */
@@ -119,9 +148,7 @@ async function planTable(
   signal: AbortSignal,
 ): Promise<{ plan: IpvsPlan; table: ObservedTable }> {
   const programmed = Object.keys(services).length > 0;
-  const table: ObservedTable = programmed
-    ? await ipvs.readTable(signal, { stats: false })
-    : { services: new Map() };
+  const table = programmed ? await readTable(ipvs, signal) : NO_TABLE;
   const plan = planIpvs({
     desired: { services: new Map() },
     observed: table,
@@ -130,6 +157,16 @@ async function planTable(
     nowMs: 0,
   });
   return { plan, table };
+}
+
+async function readTable(ipvs: IpvsClient, signal: AbortSignal): Promise<ObservedTable> {
+  try {
+    return await ipvs.readTable(signal, { stats: false });
+  } catch (error) {
+    // The services went with the module, and the rest can still be taken back.
+    if (error instanceof KernelUnavailableError && error.reason === "NoModule") return NO_TABLE;
+    throw error;
+  }
 }
 
 function describeReport({ subject, message }: HostReport): string {
@@ -141,17 +178,32 @@ class Outcome implements CleanupOutcome {
   readonly kept: string[] = [];
   incomplete = false;
 
-  addHost({ executed, failures, reports }: HostRelease): void {
+  addHost({ executed, failures, reports, trouble }: HostRelease): void {
+    const { journalDefect, setAside } = trouble;
+    if (setAside !== undefined) {
+      const why = journalDefect?.message ?? "the journal is of another network namespace";
+      this.kept.push(
+        `${why}; it is at ${setAside} now, and services and settings that only it names stay; see lvsctl list`,
+      );
+      this.incomplete = true;
+    }
     this.steps.push(...executed.map(describeStep));
     this.kept.push(...failures, ...reports.map(describeReport));
     if (failures.length > 0) this.incomplete = true;
   }
 
-  addTable(plan: IpvsPlan, undone: number): void {
-    this.steps.push(...plan.steps.map(({ command }) => describeCommand(command)));
-    if (undone === 0) return;
-    this.incomplete = true;
-    this.kept.push(`${undone} services could not be removed; see lvsctl list`);
+  addTable({ steps }: IpvsPlan, { refused, skipped }: ApplyResult): void {
+    const undone = new Set([...skipped, ...refused.map(({ step }) => step)]);
+    const done = steps.filter((step) => !undone.has(step));
+    this.steps.push(...done.map(({ command }) => describeCommand(command)));
+  }
+
+  addUndone({ refused, skipped }: ApplyResult): void {
+    for (const { step, errno, refusal } of refused) {
+      this.kept.push(`${describeCommand(step.command)}: ${errno}: ${refusal.meaning}`);
+    }
+    for (const { command } of skipped) this.kept.push(`${describeCommand(command)}: not tried`);
+    if (refused.length + skipped.length > 0) this.incomplete = true;
   }
 }
 

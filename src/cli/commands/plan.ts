@@ -1,5 +1,5 @@
 /** `lvsctl plan`: what an agent would change on this node, computed by the agent's own functions. */
-import type { Condition, ObjectKey } from "../../api/conditions.ts";
+import { isRefusal, isTrouble, type Condition, type ObjectKey } from "../../api/conditions.ts";
 import { describeStep } from "../../host/apply.ts";
 import type { HostStep } from "../../host/model.ts";
 import type { HostReport } from "../../host/reports.ts";
@@ -22,7 +22,7 @@ export interface PlanOutcome {
 
 /** Exit status of `lvsctl plan` for what it found. */
 export function planStatus(outcome: PlanOutcome): number {
-  if (wrongs(outcome).length > 0) return EXIT.refused;
+  if (hasRefusals(outcome)) return EXIT.refused;
   return outcome.host.length + outcome.ipvs.length > 0 ? EXIT.changes : EXIT.ok;
 }
 
@@ -38,7 +38,7 @@ export function renderPlan(outcome: PlanOutcome): string {
   ];
   const parts = [rows.length === 0 ? "Nothing to change.\n" : alignColumns(rows)];
   const attention = [
-    ...wrongs(outcome).map(({ subject, text }) => `${subject}: ${text}\n`),
+    ...attentionTo(outcome).map(({ subject, text }) => `${subject}: ${text}\n`),
     ...outcome.reports.map(({ subject, message }) => `${subject}: ${message}\n`),
   ];
   if (attention.length > 0) parts.push("\nNeeds attention:\n", ...attention);
@@ -60,14 +60,25 @@ export function renderPlanJson(outcome: PlanOutcome): string {
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-/** What keeps an object or a manifest from being used. */
-function wrongs(outcome: PlanOutcome): readonly { subject: string; text: string }[] {
-  const found = outcome.problems
+/** Whether a manifest or something of an object cannot be used. */
+function hasRefusals({ problems, conditions }: PlanOutcome): boolean {
+  return (
+    problems.some(({ severity }) => severity === "Error") ||
+    [...conditions.values()].some((list) => list.some(isRefusal))
+  );
+}
+
+/** What is wrong with manifests and objects; also what holds an object back by its own wish. */
+function attentionTo({
+  problems,
+  conditions,
+}: PlanOutcome): readonly { subject: string; text: string }[] {
+  const found = problems
     .filter(({ severity }) => severity === "Error")
     .map(({ where, message }) => ({ subject: where, text: message }));
-  for (const [subject, conditions] of outcome.conditions) {
-    for (const { status, reason, message } of conditions) {
-      if (status === "False") found.push({ subject, text: `${reason}: ${message}` });
+  for (const [subject, list] of conditions) {
+    for (const { reason, message } of list.filter(isTrouble)) {
+      found.push({ subject, text: `${reason}: ${message}` });
     }
   }
   return found;
