@@ -205,7 +205,7 @@ describe("schedulers and kinds of services", { timeout: 60_000 }, () => {
       await client.connect(`http://${NAT_VIP}:3005/`),
     ];
     const holders = [await kept[0]?.ask(), await kept[1]?.ask()];
-    expect(holders.toSorted()).toEqual(["rs1", "rs2"]);
+    expect(new Set(holders)).toEqual(new Set(["rs1", "rs2"]));
     const spread = await client.requests(`http://${NAT_VIP}:3005/`, 4);
     expect(spread).toMatchObject({ failed: 0, perServer: { rs2: 4 } });
     for (const connection of kept) await connection.close();

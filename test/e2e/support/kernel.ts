@@ -65,7 +65,11 @@ export async function connectionsTo(
   }, 0);
 }
 
-/** Everything that the product may touch on a node, one fact a line, sorted. */
+/**
+ * Everything that the product may touch on a node, one fact a line, sorted. Left out is what comes
+ * and goes by itself (link-local addresses settle) and what a device keeps for having been up once
+ * (its queue, and IPv6 settings for tunl0): nobody can take that back.
+ */
 export async function worldOf(topology: Topology, host: NamespaceName): Promise<readonly string[]> {
   const { stdout } = await topology.exec(host, ["sh"], { input: WORLD_SCRIPT });
   return linesOf(stdout)
@@ -75,9 +79,9 @@ export async function worldOf(topology: Topology, host: NamespaceName): Promise<
 
 const WORLD_SCRIPT = `
 cd /proc/sys/net
-grep -rs . ipv4/conf ipv4/vs ipv4/ip_forward ipv6/conf | grep -v stable_secret
+grep -rs . ipv4/conf ipv4/vs ipv4/ip_forward ipv6/conf | grep -v -e stable_secret -e ipv6/conf/tunl0
 ip -o addr show | sed -e 's/valid_lft.*//' -e 's/ tentative//' -e 's/^/addr /'
-ip -o link show | sed -e 's/^/link /'
+ip -o link show | sed -e 's/ qdisc [a-z]*//' -e 's/^/link /'
 ip route show table all | grep -v fe80:: | sed -e 's/^/route /'
 ipvsadm -S -n | sed -e 's/^/ipvs /'
 `;
