@@ -113,13 +113,17 @@ export class HostKeeper {
   /** Answers for the addresses, from memory where nothing changed since. */
   async routes(lookUps: LookUps, signal: AbortSignal): Promise<ReadonlyMap<string, RouteFact>> {
     const { client } = this.#options;
-    if (this.#routes === undefined) {
+    const known = this.#routes;
+    if (known === undefined) {
       this.#routes = await client.lookUpRoutes(setItems(lookUps.all), signal);
-    } else if (lookUps.added.size > 0) {
-      const added = await client.lookUpRoutes(lookUps.added, signal);
-      this.#routes = new Map([...this.#routes, ...added]);
+      return this.#routes;
     }
-    return this.#routes;
+    // A newer version of an object brings its old addresses along.
+    const unknown = [...lookUps.added].filter((address) => !known.has(address));
+    if (unknown.length === 0) return known;
+    const found = await client.lookUpRoutes(unknown, signal);
+    if (found.size > 0) this.#routes = new Map([...known, ...found]);
+    return this.#routes ?? known;
   }
 
   /** Devices and settings that are wanted, and addresses off that are not. Restores nothing yet. */

@@ -28,10 +28,10 @@ export class ReportLog {
     const standing = new Set<string>();
     for (const { kind, subject, message } of reports) {
       const key = `${kind} ${subject}`;
+      const isNews = !this.#standing.has(key) && !standing.has(key);
       if (EVENTS.has(kind)) this.repaired += 1;
       else standing.add(key);
-      if (!this.#standing.has(key))
-        this.#log.warn({ kind, subject, detail: message }, "node report");
+      if (isNews) this.#log.warn({ kind, subject, detail: message }, "node report");
     }
     this.#standing = standing;
   }
