@@ -34,10 +34,13 @@ import { cacheDirectory, capture, ROOT, say, SetupError } from "./setup/system.m
 /** Debian packages with the tools that the lab's hosts use. */
 export const LAB_PACKAGES = [
   ...["iproute2", "procps", "kmod", "ipvsadm", "nftables", "curl"],
-  ...["iputils-arping", "tcpdump", "nginx"],
+  ...["iputils-arping", "tcpdump", "nginx", "strace"],
 ];
 
-const ADDON_PACKAGES = ["gcc", "libc6-dev", "make", "python3"];
+/** Debian packages that compile C. */
+export const COMPILER_PACKAGES = ["gcc", "libc6-dev"];
+
+const ADDON_PACKAGES = [...COMPILER_PACKAGES, "make", "python3"];
 
 /**
  * Makes ready what is missing, and says so while it takes long.

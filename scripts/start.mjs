@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { delimiter } from "node:path";
-import { asProgram, ensure, LAB_PACKAGES } from "./setup.mjs";
+import { asProgram, COMPILER_PACKAGES, ensure, LAB_PACKAGES } from "./setup.mjs";
 import { ROOT, SetupError } from "./setup/system.mjs";
 
 /** @typedef {{ argv: readonly string[], needs?: import("./setup.mjs").Needs }} Command */
@@ -20,11 +20,16 @@ const COMMANDS = {
   lab: { argv: ["node", "test/lab/cli.ts"], needs: QUICK_LAB },
   bench: {
     argv: ["node", "bench/main.ts"],
-    needs: { ...LAB, debianPackages: [...LAB_PACKAGES, "gcc", "libc6-dev", "keepalived"] },
+    needs: { ...LAB, debianPackages: [...LAB_PACKAGES, ...COMPILER_PACKAGES, "keepalived"] },
   },
   test: {
     argv: ["node", "scripts/suites/main.ts"],
-    needs: { ...LAB, kernels: ["own", "6.1"], go: true },
+    needs: {
+      ...LAB,
+      debianPackages: [...LAB_PACKAGES, ...COMPILER_PACKAGES],
+      kernels: ["own", "6.1"],
+      go: true,
+    },
   },
   "test:unit": { argv: ["node", "scripts/suites/main.ts", "unit"] },
   "test:kernel": { argv: ["node", "scripts/suites/main.ts", "kernel"], needs: LAB },
