@@ -19,6 +19,12 @@ export class DirtyFiles {
     return ready;
   }
 
+  /** Whether a file's time has come. */
+  isDue(nowMs: number): boolean {
+    for (const atMs of this.#readyAt.values()) if (atMs <= nowMs) return true;
+    return false;
+  }
+
   /** When the next file is due; undefined = none waits. */
   nextMs(): number | undefined {
     return this.#readyAt.size === 0 ? undefined : Math.min(...this.#readyAt.values());

@@ -2,7 +2,7 @@
  * The directory on disk: which files there are, and their bytes where they changed. Knows nothing
  * of what is in them.
  */
-import { constants, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 
 import { toError } from "../lib/errors.ts";
@@ -17,6 +17,9 @@ export type FileChange =
   | { readonly kind: "failed"; readonly message: string }
   /** It changed while it was read; try again. */
   | { readonly kind: "busy" };
+
+/** Not to wait for a writer, if the name became a pipe in the meantime. */
+const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Larger ones are a mistake: ten thousand objects take about 5 MB. */
 export const MAX_FILE_BYTES = 32 * 1024 * 1024;
@@ -53,11 +56,31 @@ export class ManifestDirectory {
   /** Reads a file if it is not as it was at the last `read` or `failed`. */
   async read(name: string): Promise<FileChange> {
     try {
-      return await this.#read(`${this.#path}/${name}`, name);
+      const before = await stat(this.#pathOf(name));
+      return this.#known(name, before) ?? (await this.#read(name));
     } catch (error) {
-      this.forget(name);
-      if (isMissing(error)) return { kind: "gone" };
-      return { kind: "failed", message: `cannot be read: ${toError(error).message}` };
+      return this.#failed(name, error);
+    }
+  }
+
+  /**
+   * The same without leaving the thread: for a file that the kernel has just told of. That happens
+   * on local file systems, where a read does not hang, and saves seven trips to the thread pool.
+   */
+  readNow(name: string): FileChange {
+    try {
+      const file = openSync(this.#pathOf(name), READ_FLAGS);
+      try {
+        const before = fstatSync(file);
+        const known = this.#known(name, before);
+        if (known !== undefined) return known;
+        const bytes = readFileSync(file);
+        return this.#complete(name, bytes, { before, after: fstatSync(file) });
+      } finally {
+        closeSync(file);
+      }
+    } catch (error) {
+      return this.#failed(name, error);
     }
   }
 
@@ -66,30 +89,48 @@ export class ManifestDirectory {
     this.#seen.delete(name);
   }
 
-  async #read(path: string, name: string): Promise<FileChange> {
-    const before = await stat(path);
-    if (!before.isFile()) return { kind: "gone" };
-    if (this.#seen.get(name) === fingerprint(before)) return { kind: "same" };
-    if (before.size > MAX_FILE_BYTES) {
-      this.#seen.set(name, fingerprint(before));
-      const limit = MAX_FILE_BYTES / 1024 / 1024;
-      return {
-        kind: "failed",
-        message: `is larger than ${limit} MiB; split it into several files`,
-      };
-    }
-    // Not to wait for a writer, if the name became a pipe in the meantime.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  #pathOf(name: string): string {
+    return `${this.#path}/${name}`;
+  }
+
+  /** What can be said without reading; undefined = it has to be read. */
+  #known(name: string, stats: Stats): FileChange | undefined {
+    if (!stats.isFile()) return { kind: "gone" };
+    if (this.#seen.get(name) === fingerprint(stats)) return { kind: "same" };
+    if (stats.size <= MAX_FILE_BYTES) return undefined;
+    this.#seen.set(name, fingerprint(stats));
+    const limit = MAX_FILE_BYTES / 1024 / 1024;
+    return {
+      kind: "failed",
+      message: `is larger than ${limit} MiB; split it into several files`,
+    };
+  }
+
+  async #read(name: string): Promise<FileChange> {
+    const file = await open(this.#pathOf(name), READ_FLAGS);
     try {
-      const opened = await file.stat();
+      const before = await file.stat();
       const bytes = await file.readFile();
-      const after = await file.stat();
-      if (fingerprint(opened) !== fingerprint(after)) return { kind: "busy" };
-      this.#seen.set(name, fingerprint(after));
-      return { kind: "read", bytes, modifiedWallMs: after.mtimeMs };
+      return this.#complete(name, bytes, { before, after: await file.stat() });
     } finally {
       await file.close();
     }
+  }
+
+  #complete(
+    name: string,
+    bytes: Buffer,
+    { before, after }: { readonly before: Stats; readonly after: Stats },
+  ): FileChange {
+    if (fingerprint(before) !== fingerprint(after)) return { kind: "busy" };
+    this.#seen.set(name, fingerprint(after));
+    return { kind: "read", bytes, modifiedWallMs: after.mtimeMs };
+  }
+
+  #failed(name: string, error: unknown): FileChange {
+    this.forget(name);
+    if (isMissing(error)) return { kind: "gone" };
+    return { kind: "failed", message: `cannot be read: ${toError(error).message}` };
   }
 }
 

@@ -3,7 +3,8 @@
  * can turn into an empty wish: see `ManifestStore` for what a change of files means.
  *
  * Changes come from the kernel's file notifications by name; a scan of the whole directory every
- * few seconds finds what those miss (network file systems, a swapped symlink, a full event queue).
+ * few seconds, or less often where that takes long, finds what those miss (network file systems, a
+ * swapped symlink, a full event queue).
  */
 import { watch, type FSWatcher } from "node:fs";
 import { basename } from "node:path";
@@ -34,6 +35,9 @@ export interface ManifestSourceOptions {
 export function createManifestSource(options: ManifestSourceOptions): ObjectSource {
   return new ManifestSource(options);
 }
+
+/** A scan takes at most this part of the time: 1/200. */
+const SCAN_SHARE = 200;
 
 /** Files read at a time: enough to keep the disk busy, few enough for the thread pool. */
 const PARALLEL_READS = 16;
@@ -91,10 +95,17 @@ class ManifestSource implements ObjectSource {
       if (signal.aborted) break;
       const nowMs = this.#now();
       if (nowMs >= this.#rescanAtMs) await this.#scan("later");
-      else await this.#readFiles(this.#dirty.takeReady(nowMs), "later");
+      this.#readNoticed();
       this.#publish();
     }
     this.#watcher?.close();
+  }
+
+  /** Reads the files that notifications told of. */
+  #readNoticed(): void {
+    for (const name of this.#dirty.takeReady(this.#now())) {
+      this.#take(name, this.#directory.readNow(name), "later");
+    }
   }
 
   /** Until something is due or `#wake` is called. */
@@ -118,7 +129,9 @@ class ManifestSource implements ObjectSource {
 
   /** Looks at the directory as a whole. A directory that cannot be read changes nothing. */
   async #scan(turn: "first" | "later"): Promise<void> {
-    this.#rescanAtMs = this.#now() + this.#options.rescanMs;
+    const startedMs = this.#now();
+    // A notice that comes during the scan may ask for the next one.
+    this.#rescanAtMs = Infinity;
     try {
       await this.#watchAgain();
       const names = await this.#directory.list();
@@ -134,6 +147,11 @@ class ManifestSource implements ObjectSource {
     } catch (error) {
       this.#fail(`cannot be read: ${toError(error).message}`);
     }
+    const endedMs = this.#now();
+    // Without notifications the scan is all there is.
+    const share = this.#watcher === undefined ? 1 : SCAN_SHARE;
+    const pauseMs = Math.max(this.#options.rescanMs, share * (endedMs - startedMs));
+    this.#rescanAtMs = Math.min(this.#rescanAtMs, endedMs + pauseMs);
     if (turn === "first") this.#publish();
   }
 
@@ -147,6 +165,11 @@ class ManifestSource implements ObjectSource {
 
   async #readFiles(names: readonly string[], turn: "first" | "later"): Promise<void> {
     for (let at = 0; at < names.length; at += PARALLEL_READS) {
+      if (turn === "later" && this.#dirty.isDue(this.#now())) {
+        // Somebody waits for these; the scan only looks for what was missed.
+        this.#readNoticed();
+        this.#publish();
+      }
       const batch = names.slice(at, at + PARALLEL_READS);
       const changes = await Promise.all(
         batch.map(async (name) => ({ name, change: await this.#directory.read(name) })),
