@@ -93,7 +93,8 @@ export function startAgent(
 ): Agent {
   const memoryFile = join(context.scratch, `${home.namespace.name}.memory`);
   const options = ["--manifests", home.manifests, "--state-dir", home.stateDirectory];
-  const node = ["node", "--expose-gc", "--import", COLLECTOR, PROGRAM, "director", ...options];
+  // With the flag of the program's own first line.
+  const node = ["node", "--max-semi-space-size=4", "--expose-gc", "--import", COLLECTOR, PROGRAM, "director", ...options];
   const daemon = startDaemon(
     home.namespace.inside([...wrap, ...node]),
     join(context.scratch, `${home.namespace.name}.log`),

@@ -68,7 +68,7 @@ export async function startAgent(
 ): Promise<Agent> {
   const argv = [
     ...(options.wrapper ?? []),
-    ...[process.execPath, OPERATOR, role],
+    ...[OPERATOR, role],
     ...["--manifests", manifests, "--node", host],
     ...["--state-dir", options.stateDirectory ?? stateDirectoryOf(topology, host)],
     ...["--log-level", options.logLevel ?? "debug"],
@@ -142,6 +142,6 @@ export function lvsctl(
   host: HostName,
   args: readonly string[],
 ): ReturnType<Topology["exec"]> {
-  const argv = [process.execPath, LVSCTL, ...args];
+  const argv = [LVSCTL, ...args];
   return topology.exec(host, argv, { check: false, timeoutMs: 30_000 });
 }
