@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { startDaemon, until, type Daemon } from "./daemon.ts";
 import type { BenchContext } from "./measure.ts";
@@ -13,6 +14,8 @@ import type { Size, WeightChange } from "./workload.ts";
 const PROGRAM = join(import.meta.dirname, "../../src/main/lvs-operator.ts");
 const COLLECTOR = join(import.meta.dirname, "collect-on-signal.ts");
 const READY_DEADLINE_MS = 180_000;
+/** The VIPs that were just bound are announced, and the node is looked at once more. */
+const SETTLE_MS = 5_000;
 
 /** Where an agent lives: survives the agent, not the measurement. */
 export interface AgentHome {
@@ -94,7 +97,16 @@ export function startAgent(
   const memoryFile = join(context.scratch, `${home.namespace.name}.memory`);
   const options = ["--manifests", home.manifests, "--state-dir", home.stateDirectory];
   // With the flag of the program's own first line.
-  const node = ["node", "--max-semi-space-size=4", "--expose-gc", "--import", COLLECTOR, PROGRAM, "director", ...options];
+  const node = [
+    "node",
+    "--max-semi-space-size=4",
+    "--expose-gc",
+    "--import",
+    COLLECTOR,
+    PROGRAM,
+    "director",
+    ...options,
+  ];
   const daemon = startDaemon(
     home.namespace.inside([...wrap, ...node]),
     join(context.scratch, `${home.namespace.name}.log`),
@@ -102,13 +114,15 @@ export function startAgent(
   );
   return {
     daemon,
-    untilConverged: () =>
-      until(
+    async untilConverged() {
+      await until(
         `an agent with ${formatSize(home.size)}`,
         READY_DEADLINE_MS,
         () => isConverged(context, home),
         async () => (await daemon.output()).slice(-4000),
-      ),
+      );
+      await sleep(SETTLE_MS);
+    },
     change: (change) => changeWeight(context, home, change),
     async reportedWrites() {
       const argv = ["curl", "-sf", "http://127.0.0.1:9640/status"];

@@ -7,7 +7,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 
 process.on("SIGUSR2", () => {
   // The kind that V8 does when memory is short: others keep the empty pages of the young generation.
-  void globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
   const file = process.env["BENCH_MEMORY_FILE"] ?? "";
   const { heapUsed } = process.memoryUsage();
   writeFileSync(`${file}.new`, JSON.stringify({ rssMb: residentMb(), heapMb: heapUsed / 1e6 }));
