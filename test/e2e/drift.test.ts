@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Agent } from "../lab/agents.ts";
 import type { HostName } from "../lab/network.ts";
-import { interfacesWith, serviceLines, setSysctl, sysctl } from "./support/kernel.ts";
+import { interfacesWith, savedTable, serviceLines, setSysctl, sysctl } from "./support/kernel.ts";
 import { servers, virtualService } from "./support/manifests.ts";
 import { agentStatus, directorStatus } from "./support/status.ts";
 import { until } from "./support/until.ts";
@@ -13,8 +13,8 @@ const TUN_VIP = "10.10.0.103";
 const VIPS = [DR_VIP, NAT_VIP, TUN_VIP];
 const FOREIGN_IP = "10.10.0.200";
 
-/** Two audits, with room for a machine that is busy. */
-const REPAIR_MS = 2_000 * AUDIT_SECONDS + 4_000;
+/** Some audits. An audit that took long, as on a busy machine, makes the next one wait. */
+const REPAIR_MS = 10_000 * AUDIT_SECONDS + 10_000;
 
 const OURS = [
   ...serviceLines(`-t ${DR_VIP}:80 -s rr`, "-r 10.10.0.21:80 -g -w 1", "-r 10.10.0.22:80 -g -w 2"),
@@ -77,7 +77,6 @@ describe("changes made by somebody else", { timeout: 60_000 }, () => {
       ["a changed method", ["-e", "-t", `${DR_VIP}:80`, "-r", "10.10.0.21:80", "-i"]],
       ["a changed scheduler", ["-E", "-t", `${DR_VIP}:80`, "-s", "wlc"]],
       ["a server removed", ["-d", "-t", `${TUN_VIP}:80`, "-r", "10.10.0.22:80"]],
-      ["a server added", ["-a", "-t", `${DR_VIP}:80`, "-r", "10.10.0.29:80", "-g"]],
       ["a service removed", ["-D", "-t", `${NAT_VIP}:80`]],
       ["a service added on a VIP of ours", ["-A", "-t", `${DR_VIP}:8000`, "-s", "rr"]],
       ["the whole table cleared", ["-C"]],
@@ -85,11 +84,25 @@ describe("changes made by somebody else", { timeout: 60_000 }, () => {
       const { driftRepaired } = await directorStatus(director);
       await ipvsadm(...args);
       // The count, and not a look at the table: the repair may be quicker than the look.
-      const { lastFailure } = await until("the count of repairs", async () => {
-        const status = await directorStatus(director);
-        return status.driftRepaired > driftRepaired ? status : undefined;
-      });
+      const { lastFailure } = await until(
+        "the count of repairs",
+        async () => {
+          const status = await directorStatus(director);
+          return status.driftRepaired > driftRepaired ? status : undefined;
+        },
+        REPAIR_MS,
+      );
       expect(lastFailure).toBeUndefined();
+      await lab().untilTable(OURS);
+    });
+
+    it("a server added, which is drained as one of ours would be", async () => {
+      await ipvsadm("-a", "-t", `${DR_VIP}:80`, "-r", "10.10.0.29:80", "-g", "-w", "5");
+      await until(
+        "the server is gone",
+        async () => !(await savedTable(lab().topology, DIRECTOR)).join().includes("10.10.0.29"),
+        REPAIR_MS,
+      );
       await lab().untilTable(OURS);
     });
 

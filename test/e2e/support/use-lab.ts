@@ -26,7 +26,7 @@ export const AUDIT_SECONDS = 1;
 export const DIRECTOR = "director-a";
 
 /** Ample for a guest that shares its core. */
-const CONVERGE_MS = 15_000;
+const CONVERGE_MS = 25_000;
 
 export class Lab {
   readonly topology: Topology;
