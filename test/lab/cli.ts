@@ -175,10 +175,15 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Whether `parseArgs` refused the command line. */
+function isParseError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_");
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const usage = error instanceof UsageError || (error instanceof Error && "code" in error);
+  const usage = error instanceof UsageError || isParseError(error);
   process.stderr.write(`lab: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = usage ? USAGE_ERROR : 1;
 }
