@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { delimiter } from "node:path";
+import { fileURLToPath } from "node:url";
 import { asProgram, COMPILER_PACKAGES, ensure, LAB_PACKAGES } from "./setup.mjs";
 import { ROOT, SetupError } from "./setup/system.mjs";
 
@@ -13,6 +14,23 @@ import { ROOT, SetupError } from "./setup/system.mjs";
 const LAB = { addon: true, debianPackages: LAB_PACKAGES, kernels: ["own"] };
 /** @type {import("./setup.mjs").Needs} */
 const QUICK_LAB = { ...LAB, kernels: ["any"], guest: true };
+
+/**
+ * What each suite of `npm test` needs; suites.test.ts holds the two lists together.
+ * @type {Readonly<Record<string, import("./setup.mjs").Needs>>}
+ */
+export const SUITE_NEEDS = {
+  format: {},
+  lint: {},
+  types: {},
+  unit: {},
+  native: { addon: true, debianPackages: [...LAB_PACKAGES, ...COMPILER_PACKAGES] },
+  cel: { go: true },
+  lab: LAB,
+  kernel61: { ...LAB, kernels: ["6.1"] },
+  kernel: LAB,
+  e2e: LAB,
+};
 
 /** @type {Readonly<Record<string, Command>>} */
 const COMMANDS = {
@@ -24,12 +42,7 @@ const COMMANDS = {
   },
   test: {
     argv: ["node", "scripts/suites/main.ts"],
-    needs: {
-      ...LAB,
-      debianPackages: [...LAB_PACKAGES, ...COMPILER_PACKAGES],
-      kernels: ["own", "6.1"],
-      go: true,
-    },
+    needs: allOf(Object.values(SUITE_NEEDS)),
   },
   "test:unit": { argv: ["node", "scripts/suites/main.ts", "unit"] },
   "test:kernel": { argv: ["node", "scripts/suites/main.ts", "kernel"], needs: LAB },
@@ -41,6 +54,34 @@ const COMMANDS = {
   typecheck: { argv: ["tsc", "--noEmit"] },
 };
 
+/**
+ * @param {readonly import("./setup.mjs").Needs[]} several
+ * @returns {import("./setup.mjs").Needs}
+ */
+function allOf(several) {
+  return {
+    addon: several.some(({ addon }) => addon === true),
+    go: several.some(({ go }) => go === true),
+    debianPackages: [...new Set(several.flatMap(({ debianPackages = [] }) => debianPackages))],
+    kernels: [...new Set(several.flatMap(({ kernels = [] }) => kernels))],
+  };
+}
+
+/**
+ * What this call of a command needs: nothing to print a help text or to complain about a word, and
+ * for some suites only what those need.
+ * @param {string} name
+ * @param {Command} command
+ * @param {readonly string[]} args
+ */
+function needsOf(name, command, args) {
+  if (args.includes("--help") || args.includes("-h")) return {};
+  const firstOption = args.findIndex((arg) => arg.startsWith("-"));
+  const suites = firstOption < 0 ? args : args.slice(0, firstOption);
+  if (name !== "test" || suites.length === 0) return command.needs ?? {};
+  return allOf(suites.map((suite) => SUITE_NEEDS[suite] ?? {}));
+}
+
 /** Signals that end the command, so that it can end what it has started. */
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
@@ -51,8 +92,10 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
  */
 async function start(name, args) {
   const command = name === undefined ? undefined : COMMANDS[name];
-  if (command === undefined) throw new SetupError(`no such command: ${name ?? ""}`);
-  const { path } = await ensure(command.needs ?? {});
+  if (name === undefined || command === undefined) {
+    throw new SetupError(`no such command: ${name ?? ""}`);
+  }
+  const { path } = await ensure(needsOf(name, command, args));
   const [program = "", ...rest] = command.argv;
   const env = { ...process.env, PATH: [...path, process.env["PATH"]].join(delimiter) };
   const child = spawn(program, [...rest, ...args], { cwd: ROOT, env, stdio: "inherit" });
@@ -68,4 +111,6 @@ async function start(name, args) {
   });
 }
 
-await asProgram(() => start(process.argv[2], process.argv.slice(3)));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await asProgram(() => start(process.argv[2], process.argv.slice(3)));
+}

@@ -251,4 +251,12 @@ const { values } = parseArgs({
     keep: { type: "boolean", default: false },
   },
 });
-await play(values.method, values.json, values.keep);
+try {
+  await play(values.method, values.json, values.keep);
+} catch (error) {
+  // The first line says what went wrong, the last ones of an agent's log say why.
+  const lines = (error instanceof Error ? error.message : String(error)).split("\n");
+  const shown = lines.length > 8 ? [lines[0], "…", ...lines.slice(-6)] : lines;
+  process.stderr.write(`demo: ${shown.join("\n  ")}\n`);
+  process.exit(1);
+}

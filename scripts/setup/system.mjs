@@ -21,7 +21,7 @@ const SEARCH_PATH = [
 ];
 
 const TICK_MS = 20_000;
-const TAIL_LINES = 15;
+const TAIL_LINES = 30;
 
 /** A set-up step cannot go on; the message tells a person what to do. */
 export class SetupError extends Error {

@@ -1,14 +1,17 @@
-/**
- * `npm test`: all suites, or those named, and one closing line with the sum.
- *
- *   npm test                              everything
- *   npm test -- unit kernel               some suites
- *   npm test -- e2e -t "drains"           what follows the names goes to vitest
- */
+/** `npm test`: all suites, or those named, and one closing line with the sum. */
 import { availableParallelism } from "node:os";
 import { formatCounts, formatReasons, judge, total, type Counts } from "./counts.ts";
 import { runSuite, type SuiteResult } from "./run-suite.ts";
 import { runsInLab, SUITES, type Suite } from "./suites.ts";
+
+const HELP = `usage: npm test -- [SUITE...] [options of vitest]
+
+  npm test                          everything
+  npm test -- unit kernel           some suites
+  npm test -- e2e -t "drains"       what follows the names goes to vitest
+
+suites: ${SUITES.map(({ name }) => name).join(", ")}
+`;
 
 const HEARTBEAT_MS = 30_000;
 const USAGE_ERROR = 2;
@@ -59,6 +62,10 @@ function report(suite: Suite, { durationMs, output }: SuiteResult, counts: Count
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(HELP);
+    return 0;
+  }
   const invocation = parse(args);
   if (invocation === undefined) return USAGE_ERROR;
   const interrupted = new AbortController();
