@@ -37,3 +37,27 @@ it("says when an object is gone", () => {
   conditions.note(new Map());
   expect(lines).toEqual(["info object is gone"]);
 });
+
+it("says nothing twice of a trouble that ends by leaving the list", () => {
+  const { lines, conditions } = recorder();
+  const rejected: Condition = { ...BAD, type: "Programmed", reason: "KernelRejected" };
+  conditions.note(new Map([[KEY, [GOOD, rejected]]]));
+  conditions.note(new Map([[KEY, [GOOD]]]));
+  expect(lines).toEqual(["warn object is not as it should be", "info object is well again"]);
+});
+
+it("warns of a degraded object, which is no refusal", () => {
+  const { lines, conditions } = recorder();
+  const degraded: Condition = { ...GOOD, type: "Degraded", reason: "RealServersDown" };
+  conditions.note(new Map([[KEY, [GOOD, degraded]]]));
+  expect(lines).toEqual(["warn object is not as it should be"]);
+  expect(conditions.hasRefusals).toBe(false);
+});
+
+it("tells without a warning of an object that is held back by its own wish", () => {
+  const { lines, conditions } = recorder();
+  const held: Condition = { ...BAD, type: "Programmed", reason: "Paused" };
+  conditions.note(new Map([[KEY, [GOOD, held]]]));
+  expect(lines).toEqual(["info object is held back by its enforcement"]);
+  expect(conditions.hasRefusals).toBe(false);
+});

@@ -90,4 +90,38 @@ describe("VipWatch", () => {
     expect(onVerdict).not.toHaveBeenCalled();
     expect(vips.mayBind(VIP)).toBe(false);
   });
+
+  it("does not take a verdict about one interface for another", async () => {
+    const { vips, asked } = watch([{ kind: "free" }, { kind: "free" }]);
+    const moved = { ...VIP, interfaceName: "eth1" };
+    vips.want([VIP], NONE, signal);
+    vips.want([moved], NONE, signal);
+    expect(vips.mayBind(moved)).toBe(false);
+    await settle();
+    await settle();
+    expect(asked).toHaveLength(2);
+    expect(vips.mayBind(VIP)).toBe(false);
+    expect(vips.mayBind(moved)).toBe(true);
+  });
+
+  it("does not take an answer from before it was forgotten", async () => {
+    const { vips, asked } = watch([{ kind: "free" }, new Error("later")]);
+    vips.want([VIP], NONE, signal);
+    vips.want([], NONE, signal);
+    vips.want([VIP], NONE, signal);
+    await settle();
+    await settle();
+    expect(asked).toHaveLength(2);
+    expect(vips.mayBind(VIP)).toBe(false);
+    expect(vips.trouble(VIP.address)).toMatchObject({ kind: "failed", detail: "later" });
+  });
+
+  it("says when the next question is due", async () => {
+    const { vips, advance } = watch([{ kind: "free" }]);
+    expect(vips.nextQuestionInMs).toBe(Number.POSITIVE_INFINITY);
+    vips.want([VIP], NONE, signal);
+    await settle();
+    advance(40);
+    expect(vips.nextQuestionInMs).toBe(60);
+  });
 });
