@@ -46,6 +46,13 @@ describe("a process that goes on", () => {
     await expect(quiet.waitForLine(/never/)).rejects.toThrow("before it ended");
   });
 
+  it("has ended when it has, although what it started lives on", { timeout: 10_000 }, async () => {
+    const script = "sleep 20 & echo $!; exit 4";
+    const parent = await LabProcess.start("parent", ["sh", "-c", script]);
+    expect(await parent.exited).toEqual({ code: 4, signal: undefined });
+    process.kill(Number(parent.lines[0]));
+  });
+
   it("is killed when it does not stop when asked", async () => {
     const script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
     const stubborn = await LabProcess.start("stubborn", ["sh", "-c", script]);

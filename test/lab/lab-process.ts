@@ -1,5 +1,5 @@
 /** Child processes in lab hosts: each is known by its pid, has its output kept, and is ended. */
-import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 
 /** How a process ended: exactly one of the two is set. */
@@ -34,6 +34,9 @@ export class LabCommandError extends Error {
     this.result = result;
   }
 }
+
+/** Time for the last output of a process that has ended. */
+const DRAIN_MS = 500;
 
 /** Output lines that a process keeps for failure reports. */
 const KEPT_LINES = 2_000;
@@ -80,12 +83,10 @@ export class LabProcess {
       child[name].setEncoding("utf8").on("data", (text: string) => this.#receive(name, text));
     }
     child.stdin.on("error", () => undefined);
-    this.exited = new Promise((resolve) => {
-      child.once("close", (code, signal) => {
-        this.#end = { code: code ?? undefined, signal: signal ?? undefined };
-        this.#wake();
-        resolve(this.#end);
-      });
+    this.exited = endOf(child).then((end) => {
+      this.#end = end;
+      this.#wake();
+      return end;
     });
   }
 
@@ -169,6 +170,21 @@ export class LabProcess {
   }
 }
 
+/** Resolves when the process has ended and its output is read. */
+function endOf(child: ChildProcess): Promise<ProcessEnd> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => {
+      const end = { code: code ?? undefined, signal: signal ?? undefined };
+      // A grandchild may hold the pipes open for as long as it lives.
+      const timer = setTimeout(() => resolve(end), DRAIN_MS);
+      child.once("close", () => {
+        clearTimeout(timer);
+        resolve(end);
+      });
+    });
+  });
+}
+
 /**
  * Runs a command to its end.
  * @throws LabCommandError when it fails and `check` is not false, or when the time is over
@@ -193,9 +209,7 @@ export async function execCommand(
   child.stdin.end(options.input ?? "");
   const end = await new Promise<ProcessEnd>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code, signal) => {
-      resolve({ code: code ?? undefined, signal: signal ?? undefined });
-    });
+    void endOf(child).then(resolve);
   });
   const result: ExecResult = { ...end, stdout, stderr };
   if (options.check !== false && end.code !== 0) throw new LabCommandError(argv.join(" "), result);
