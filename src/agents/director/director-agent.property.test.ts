@@ -86,38 +86,40 @@ class History implements Disposable {
     this.world[Symbol.dispose]();
   }
 
-  async play(happening: Event): Promise<void> {
-    const { world } = this;
-    const { kernel } = world;
+  play(happening: Event): Promise<void> {
     switch (happening.kind) {
       case "wish":
         return this.#follow(happening.wishes);
-      case "lost answers":
-        kernel.loseAnswers(1, () => new NetlinkLostError("write", "overrun"));
-        return;
-      case "flushed":
-        for (const { service } of kernel.table().services.values()) {
-          kernel.execute({ op: "delete-service", identity: service.identity });
-        }
-        return;
-      case "edited":
-        return this.#edit();
-      case "VIP taken off":
-        return world.node.host.change((node) => {
-          const vip = node.observe([]).addresses.find((address) => address.ours);
-          if (vip !== undefined) node.removeAddress(vip);
-        });
       case "killed":
         return this.#kill(happening.after);
       case "busy":
         return this.#occupy(happening.connections);
-      case "restart":
-        world.restart();
-        return world.converge("start");
-      case "audit":
-        return world.audit();
+      default:
+        return this.#suffer[happening.kind]();
     }
   }
+
+  readonly #suffer = {
+    "lost answers": async (): Promise<void> =>
+      this.world.kernel.loseAnswers(1, () => new NetlinkLostError("write", "overrun")),
+    flushed: async (): Promise<void> => {
+      const { kernel } = this.world;
+      for (const { service } of kernel.table().services.values()) {
+        kernel.execute({ op: "delete-service", identity: service.identity });
+      }
+    },
+    edited: async (): Promise<void> => this.#edit(),
+    "VIP taken off": (): Promise<void> =>
+      this.world.node.host.change((node) => {
+        const vip = node.observe([]).addresses.find((address) => address.ours);
+        if (vip !== undefined) node.removeAddress(vip);
+      }),
+    restart: (): Promise<void> => {
+      this.world.restart();
+      return this.world.converge("start");
+    },
+    audit: (): Promise<void> => this.world.audit(),
+  };
 
   /** A service that can serve before and after never has nobody to serve in between. */
   async #follow(next: Wishes): Promise<void> {
@@ -174,7 +176,7 @@ class History implements Disposable {
     await world.converge("start");
   }
 
-  #occupy(active: number): void {
+  async #occupy(active: number): Promise<void> {
     const { kernel } = this.world;
     for (const { service, destinations } of kernel.table().services.values()) {
       for (const { destination } of destinations) {
@@ -186,7 +188,7 @@ class History implements Disposable {
   /** All drains are over and every audit has been. */
   async settle(): Promise<void> {
     const { world } = this;
-    this.#occupy(0);
+    await this.#occupy(0);
     for (let round = 0; round < 3; round++) await world.audit();
     world.clock.advance(31_000);
     await world.audit();
