@@ -132,7 +132,7 @@ describe("changes of manifests and restarts of agents", { timeout: 60_000 }, () 
     it("a server that is removed is drained first and leaves at the deadline", async () => {
       const { kept, server } = await connect(method);
       const rest = Object.fromEntries(Object.entries(EVEN).filter(([host]) => host !== server));
-      publish(method, without(server), { drain: { timeoutSeconds: 3 } });
+      publish(method, without(server), { drain: { timeoutSeconds: 2 } });
       await untilWeights(method, { ...EVEN, [server]: 0 });
       const spread = await lab().requests(method.vip, 8);
       expect(spread.failed).toBe(0);
@@ -190,6 +190,22 @@ describe("changes of manifests and restarts of agents", { timeout: 60_000 }, () 
         expect(spread.sent).toBeGreaterThan(20);
       }
     }
+
+    it("changed weights, drained servers and servers that come back lose nothing", async () => {
+      await underLoad(async () => {
+        const steps: readonly Servers[] = [
+          { rs1: { weight: 5 }, rs2: {}, rs3: {} },
+          { rs1: { adminState: "Draining" }, rs2: { weight: 2 }, rs3: {} },
+          { rs1: {}, rs2: { adminState: "Disabled" }, rs3: {} },
+          THREE,
+        ];
+        for (const step of steps) {
+          for (const method of METHODS) publish(method, step);
+          await sleep(300);
+        }
+        await lab().untilTable(...METHODS.map((method) => linesFor(method, EVEN)));
+      });
+    });
 
     it("a director that is killed and started again loses nothing and writes nothing", async () => {
       const { topology } = lab();
