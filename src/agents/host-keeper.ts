@@ -14,13 +14,13 @@ import type {
   HostOwner,
   HostStep,
   ObservedAddress,
-  ObservedHost,
   ObservedLink,
   RouteFact,
 } from "../host/model.ts";
 import type { HostRetention } from "../host/plan.ts";
 import type { HostReport } from "../host/reports.ts";
 import type { Logger } from "../lib/logger.ts";
+import { LastAnswer } from "./last-answer.ts";
 
 /** The node as the compiler sees it. */
 export interface HostView {
@@ -82,8 +82,11 @@ const NO_CHANGES: HostChanges = {
 
 export class HostKeeper {
   readonly #options: HostKeeperOptions;
-  #observed: ObservedHost | undefined;
   #routes: ReadonlyMap<string, RouteFact> | undefined;
+  readonly #lastLinks = new LastAnswer<HostView["links"]>();
+  readonly #lastAddresses = new LastAnswer<HostView["addresses"]>();
+  readonly #lastRoutes = new LastAnswer<ReadonlyMap<string, RouteFact>>();
+  #view: HostView | undefined;
   /** The last wish that was found fulfilled, as long as nothing hints otherwise. */
   #fulfilled: HostWish | undefined;
   /** Counts hints, so that a look that began before one is not taken for a newer one. */
@@ -96,33 +99,35 @@ export class HostKeeper {
   /** Something changed on the node, or may have: look again at the next use. */
   invalidate(): void {
     this.#hints += 1;
-    this.#observed = undefined;
+    this.#view = undefined;
     this.#routes = undefined;
     this.#fulfilled = undefined;
   }
 
+  /** The node's devices and addresses; the members are identical while they say the same. */
   async view(signal: AbortSignal): Promise<HostView> {
-    if (this.#observed !== undefined) return this.#observed;
+    if (this.#view !== undefined) return this.#view;
     const hints = this.#hints;
-    const observed = await this.#options.client.observe([], signal);
+    const view = this.#viewOf(await this.#options.client.observe([], signal));
     // Probes and announcements look too, beside the passes.
-    if (hints === this.#hints) this.#observed ??= observed;
-    return observed;
+    if (hints === this.#hints) this.#view ??= view;
+    return view;
   }
 
-  /** Answers for the addresses, from memory where nothing changed since. */
+  /** Answers for the addresses, from memory where nothing changed since; identical while equal. */
   async routes(lookUps: LookUps, signal: AbortSignal): Promise<ReadonlyMap<string, RouteFact>> {
     const { client } = this.#options;
     const known = this.#routes;
     if (known === undefined) {
-      this.#routes = await client.lookUpRoutes(setItems(lookUps.all), signal);
+      const found = await client.lookUpRoutes(setItems(lookUps.all), signal);
+      this.#routes = this.#lastRoutes.take(found);
       return this.#routes;
     }
     // A newer version of an object brings its old addresses along.
     const unknown = [...lookUps.added].filter((address) => !known.has(address));
     if (unknown.length === 0) return known;
     const found = await client.lookUpRoutes(unknown, signal);
-    if (found.size > 0) this.#routes = new Map([...known, ...found]);
+    if (found.size > 0) this.#routes = this.#lastRoutes.take(new Map([...known, ...found]));
     return this.#routes ?? known;
   }
 
@@ -168,7 +173,7 @@ export class HostKeeper {
     const { owner, client, store, locks } = this.#options;
     const change = await changeHost({ ...wish, owner, client, store, locks, mayBind }, signal);
     this.#noteJournal(change);
-    this.#observed = change.observed;
+    this.#view = this.#viewOf(change.observed);
     const { steps, missing, reports } = change.plan;
     if (steps.length > 0) this.invalidate();
     else if (wish === key && missing.length === 0) this.#fulfilled = wish;
@@ -177,6 +182,10 @@ export class HostKeeper {
       detail: `${describeStep(step)}: ${error.message}`,
     }));
     return { looked: true, executed: change.executed, failures, reports, missing };
+  }
+
+  #viewOf({ links, addresses }: HostView): HostView {
+    return { links: this.#lastLinks.take(links), addresses: this.#lastAddresses.take(addresses) };
   }
 
   #noteJournal({ journalDefect, setAside }: Pick<HostChange, "journalDefect" | "setAside">): void {

@@ -26,10 +26,10 @@ import {
   type HostKeeper,
   type LookUps,
 } from "../host-keeper.ts";
+import { LastAnswer } from "../last-answer.ts";
 import { ReportLog } from "../report-log.ts";
 import type { PassOutcome, PassSignals, WakeReason } from "../loop.ts";
 import { withProgrammed } from "../programmed.ts";
-import { sameFacts } from "../same-facts.ts";
 import { steadyWall } from "../steady-wall.ts";
 import {
   emptyCounters,
@@ -86,7 +86,7 @@ export class DirectorAgent {
   readonly counters: DirectorCounters = emptyCounters();
   readonly #reports: ReportLog;
   readonly #unowned: ReportLog;
-  #facts: NodeFacts | undefined;
+  readonly #occupied = new LastAnswer<NodeFacts["occupiedAddresses"]>();
   #state: DirectorUpdate | undefined;
   #settled = false;
   #interrupted = false;
@@ -207,7 +207,7 @@ export class DirectorAgent {
   async #nodeFacts(lookUps: LookUps, signal: AbortSignal): Promise<NodeFacts> {
     const { host, table, vips, nodeName, groupName, interfaceName } = this.#options;
     const view = await host.view(signal);
-    const next: NodeFacts = {
+    return {
       nodeName,
       groupName,
       interfaceName,
@@ -215,10 +215,8 @@ export class DirectorAgent {
       addresses: view.addresses,
       routes: await host.routes(lookUps, signal),
       missingSchedulers: table.missingSchedulers(),
-      occupiedAddresses: vips.occupied(),
+      occupiedAddresses: this.#occupied.take(vips.occupied()),
     };
-    this.#facts = this.#facts === undefined ? next : sameFacts(this.#facts, next);
-    return this.#facts;
   }
 
   /** @param wasClean the pass before left nothing to do here */
