@@ -48,7 +48,10 @@ const journalSchema = z.strictObject({
   ),
   services: z.record(z.string(), z.string()),
   drains: z.record(z.string(), z.strictObject({ startedWallMs: z.number(), reason: z.string() })),
-  holds: z.record(z.string(), z.strictObject({ sinceWallMs: z.number() })),
+  holds: z.record(
+    z.string(),
+    z.strictObject({ sinceWallMs: z.number(), maximumMs: z.number().optional() }),
+  ),
 });
 
 const envelopeSchema = z.strictObject({
@@ -69,7 +72,8 @@ type DeepReadonly<T> = T extends readonly (infer E)[]
  * Everything we remember of a node.
  * `services`: the IPVS services that the director programmed, each with the object it was for.
  * `drains`: when and why a destination or service began to drain, by a key of the director's
- * choice. `holds`: since when a real server's VIP is no longer wanted, by address.
+ * choice. `holds`: since when a real server's VIP is no longer wanted, and how long it may stay at
+ * the most, by address.
  */
 export type NodeJournal = DeepReadonly<z.output<typeof journalSchema>>;
 

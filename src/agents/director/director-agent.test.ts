@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { aVirtualService, servers } from "../../compile/testing/builders.ts";
 import type { VirtualService } from "../../api/v1alpha1/virtual-service.ts";
+import { KernelUnavailableError } from "../../ipvs/errors.ts";
 import { anIdentity, aDestination, aService } from "../../ipvs/testing/builders.ts";
 import { KernelRejectedError, NetlinkLostError } from "../../netlink/errors.ts";
-import { DirectorFixture } from "../testing/director-fixture.ts";
+import { AUDIT_MS, DirectorFixture } from "../testing/director-fixture.ts";
 
 const VIP = "192.0.2.10";
 const WEB = `TCP ${VIP}:80`;
@@ -265,6 +266,22 @@ describe("trouble with the kernel", () => {
     expect(world.node.vips).toEqual([`${VIP} eth0`, "192.0.2.11 eth0"].sort());
     expect(world.condition("Programmed")).toMatchObject({ status: "True" });
     expect(world.agent.counters.driftRepaired).toBe(0);
+  });
+
+  it("the module is unloaded: nothing is claimed, and all is programmed when it is back", async () => {
+    await world.apply([web()]);
+    const gone = (): Promise<never> =>
+      Promise.reject(new KernelUnavailableError("NoModule", "ENOENT"));
+    const { readTable } = world.client;
+    world.client.readTable = gone;
+    world.kernel.execute({ op: "delete-service", identity: anIdentity() });
+    world.clock.advance(AUDIT_MS);
+    await expect(world.pass("timer")).rejects.toThrow("no IPVS");
+    expect(world.condition("Programmed")).toMatchObject({ status: "Unknown" });
+    world.client.readTable = readTable;
+    await world.converge("retry");
+    expect(Object.keys(world.table)).toEqual([WEB]);
+    expect(world.condition("Programmed")).toMatchObject({ status: "True" });
   });
 
   it("a removal that is refused is in the log once", async () => {

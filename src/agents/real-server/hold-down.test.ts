@@ -57,7 +57,14 @@ describe("decideHoldDown", () => {
     const { keep } = decideHoldDown(
       input({ held: [{ address: VIP, sinceWallMs: 50_000 }], nowWallMs: 20_000 }),
     );
-    expect(keep).toEqual([{ address: VIP, sinceWallMs: 20_000 }]);
+    expect(keep).toEqual([{ address: VIP, sinceWallMs: 20_000, maximumMs: 300_000 }]);
+  });
+
+  it("keeps the longest time that was ever known", () => {
+    const held = [{ address: VIP, sinceWallMs: 0, maximumMs: 900_000 }];
+    const at = (nowWallMs: number): number =>
+      decideHoldDown(input({ held, nowWallMs, connectionsOf: () => 1 })).keep.length;
+    expect([at(899_999), at(900_000)]).toEqual([1, 0]);
   });
 
   it("either keeps or releases each unwanted address, and never touches a wanted one", () => {

@@ -9,6 +9,8 @@ export interface HeldAddress {
   readonly address: string;
   /** Wall clock when it was first seen as unwanted, milliseconds. */
   readonly sinceWallMs: number;
+  /** How long it may stay, as it was known then; the object that said so may be gone. */
+  readonly maximumMs?: number | undefined;
 }
 
 export interface HoldDownLimits {
@@ -39,18 +41,19 @@ export interface HoldDownDecision {
 
 /** Decides for each bound address that is not wanted. A clock that stepped back restarts the hold. */
 export function decideHoldDown(input: HoldDownInput): HoldDownDecision {
-  const since = new Map(input.held.map((h) => [h.address, h.sinceWallMs]));
+  const held = new Map(input.held.map((h) => [h.address, h]));
   const keep: HeldAddress[] = [];
   const release: string[] = [];
   for (const address of input.bound) {
     if (input.wanted.has(address)) continue;
-    const sinceWallMs = Math.min(since.get(address) ?? input.nowWallMs, input.nowWallMs);
+    const known = held.get(address);
+    const sinceWallMs = Math.min(known?.sinceWallMs ?? input.nowWallMs, input.nowWallMs);
+    const maximumMs = Math.max(known?.maximumMs ?? 0, input.limits.maximumMs);
     const ageMs = input.nowWallMs - sinceWallMs;
     const done =
-      ageMs >= input.limits.maximumMs ||
-      (ageMs >= input.limits.minimumMs && input.connectionsOf(address) === 0);
+      ageMs >= maximumMs || (ageMs >= input.limits.minimumMs && input.connectionsOf(address) === 0);
     if (done) release.push(address);
-    else keep.push({ address, sinceWallMs });
+    else keep.push({ address, sinceWallMs, maximumMs });
   }
   return { keep, release };
 }

@@ -174,6 +174,18 @@ describe("a VIP that is no longer wanted", () => {
     expect(node.vips).toEqual([]);
   });
 
+  it("has the drain time of its object, which only the journal still knows after a restart", async () => {
+    await apply([web({ drain: { timeoutSeconds: 900 } })]);
+    await apply([]);
+    agent = createAgent();
+    clock.advance(899_000);
+    await pass();
+    expect(node.vips).toEqual([`${VIP} lo`]);
+    clock.advance(1_000);
+    await pass();
+    expect(node.vips).toEqual([]);
+  });
+
   it("does not leave early because somebody set the clock", async () => {
     await apply([]);
     clock.stepWall(86_400_000);

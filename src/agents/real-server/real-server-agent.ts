@@ -169,7 +169,7 @@ export class RealServerAgent {
 
   #rememberHolds(held: readonly HeldAddress[], signal: AbortSignal): Promise<void> {
     const holds: NodeJournal["holds"] = Object.fromEntries(
-      held.map(({ address, sinceWallMs }) => [address, { sinceWallMs }]),
+      held.map(({ address, ...hold }) => [address, hold]),
     );
     return this.#options.host.updateJournal((journal) => ({ ...journal, holds }), signal);
   }
