@@ -68,11 +68,15 @@ describe("a combination that cannot carry packets", () => {
     ]);
   });
 
-  it("a server of a family without VIP is no trouble", () => {
+  it("a server that no address of the object can use is named, and the others serve", () => {
     const state = compile([
       aVirtualService({}, { backends: [servers("192.0.2.21", "2001:db8::21")] }),
     ]);
-    expect(troubles(state)).toEqual([]);
+    expect(troubles(state)).toEqual(["ResolvedRefs AddressFamilyMismatch"]);
+    expect(messages(state)).toContain(
+      "server 2001:db8::21 is not used, because no address is IPv6",
+    );
+    expect(Object.values(tableOf(state)).flat()).toHaveLength(1);
   });
 
   it("a missing scheduler refuses the object and keeps what it had", () => {

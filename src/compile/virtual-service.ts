@@ -193,7 +193,11 @@ function usableServers(
   problems: Problem[],
 ): { readonly servers: readonly Server[]; readonly unreachable: boolean } {
   const resolved = resolveBackends(service, realServers);
-  problems.push(...resolved.problems, ...familyMismatch(resolved.servers, addresses));
+  problems.push(
+    ...resolved.problems,
+    ...familyMismatch(resolved.servers, addresses),
+    ...strayServers(resolved.servers, service),
+  );
   let unreachable = false;
   const servers = resolved.servers.filter((server) => {
     if (server.disabled) return false;
@@ -217,6 +221,23 @@ function familyMismatch(
       type: "ResolvedRefs",
       reason: "AddressFamilyMismatch",
       message: `${ip} has no ${ipFamily(ip)} server; add one, or remove the address`,
+    }));
+}
+
+/**
+ * Servers written out in the object that no address of it can use. A selector may well find servers
+ * of both families for an object of one.
+ */
+function strayServers(servers: readonly Server[], { spec }: VirtualService): readonly Problem[] {
+  const families = new Set(spec.addresses.map(({ ip }) => ipFamily(ip)));
+  return servers
+    .filter(({ backend, family }) => {
+      return spec.backends[backend]?.type === "Servers" && !families.has(family);
+    })
+    .map(({ title, family }) => ({
+      type: "ResolvedRefs",
+      reason: "AddressFamilyMismatch",
+      message: `${title} is not used, because no address is ${family}; add one, or remove the server`,
     }));
 }
 

@@ -32,7 +32,7 @@ export class LockHeldError extends LvsError {
   readonly holder: LockHolder | undefined;
   constructor(lock: string, holder: LockHolder | undefined) {
     const who = holder === undefined ? "another process" : `process ${holder.pid}`;
-    super(`${lock} is held by ${who} in this network namespace`);
+    super(`${lock} is held by ${who} in this network namespace; stop that first`);
     this.lock = lock;
     this.holder = holder;
   }

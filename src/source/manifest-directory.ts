@@ -37,7 +37,8 @@ export class ManifestDirectory {
     try {
       return (await readdir(this.#path)).filter(isManifestName).sort();
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (codeOf(error) === "ENOENT") return undefined;
+      if (codeOf(error) === "ENOTDIR") throw new Error("it is not a directory", { cause: error });
       throw error;
     }
   }
@@ -144,7 +145,11 @@ function fingerprint({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Fingerprint {
 }
 
 function isMissing(error: unknown): boolean {
-  // Errors of file system calls carry the errno name as `code`.
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** Errors of file system calls carry the errno name as `code`. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }

@@ -13,6 +13,7 @@ import type {
 import { describeStep } from "../../host/apply.ts";
 import type { DesiredAddress } from "../../host/model.ts";
 import type { ApplyResult } from "../../ipvs/apply.ts";
+import { describeCommand } from "../../ipvs/errors.ts";
 import type { ServiceKey } from "../../ipvs/model.ts";
 import type { IpvsStep, StepReason } from "../../ipvs/steps.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -53,6 +54,8 @@ const LEARNED_MS = 100;
 const OVERTAKEN_PASSES = 5;
 /** So many passes without progress, and none is to be expected. */
 const FRUITLESS_PASSES = 2;
+/** Steps of a change that its message names. */
+const LOGGED_STEPS = 10;
 /** Time to the next look when the source has nothing yet, milliseconds. */
 const NO_OBJECTS_MS = 1_000;
 
@@ -235,8 +238,15 @@ export class DirectorAgent {
     if (plan.steps.length === 0) return;
     const { executed, refused, skipped } = applied;
     this.counters.tableChanges += 1;
-    this.counters.lastChangeMs = durationMs;
-    const fields = { executed, refused: refused.length, skipped: skipped.length, durationMs };
+    this.counters.lastChangeMs = Math.round(10 * durationMs) / 10;
+    const fields = {
+      executed,
+      refused: refused.length,
+      skipped: skipped.length,
+      durationMs: this.counters.lastChangeMs,
+      // The whole list of a large change is there at level debug.
+      steps: plan.steps.slice(0, LOGGED_STEPS).map(({ command }) => describeCommand(command)),
+    };
     const unexpected = everything && wasClean && (state.changed?.size ?? 1) === 0;
     const repairs = plan.steps.filter(({ reason }) => !DRAINING.has(reason));
     if (unexpected && repairs.length > 0) {
