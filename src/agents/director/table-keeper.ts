@@ -18,6 +18,11 @@ const NO_STATS = { stats: false } as const;
 
 /** An audit takes at most this part of the time between two of them: 1/200. */
 const AUDIT_SHARE = 200;
+/**
+ * Longest pause for each service of the table, milliseconds: a read that took long because the
+ * machine was busy says nothing about the table.
+ */
+const MAX_PAUSE_MS = 10;
 
 /** An audit that gave way starts again after this time, milliseconds. */
 const YIELD_MS = 1_000;
@@ -101,7 +106,9 @@ export class TableKeeper {
     const model = new TableModel(await client.readTable(signal, NO_STATS));
     const endedMs = clock.monotonicMs();
     this.#model = model;
-    this.#nextAuditMs = endedMs + Math.max(auditMs, AUDIT_SHARE * (endedMs - startedMs));
+    const limitMs = MAX_PAUSE_MS * model.table.services.size;
+    const pauseMs = Math.min(AUDIT_SHARE * (endedMs - startedMs), limitMs);
+    this.#nextAuditMs = endedMs + Math.max(auditMs, pauseMs);
     return model;
   }
 
