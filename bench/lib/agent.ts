@@ -8,10 +8,10 @@ import { startDaemon, until, type Daemon } from "./daemon.ts";
 import type { BenchContext } from "./measure.ts";
 import { withNamespace, type Namespace } from "./namespace.ts";
 import { figure, run, runJson } from "./process.ts";
+import { productNode, PROGRAM } from "./product.ts";
 import { formatSize, manifest, manifestPath, vipCount, writeManifests } from "./workload.ts";
 import type { Size, WeightChange } from "./workload.ts";
 
-const PROGRAM = join(import.meta.dirname, "../../src/main/lvs-operator.ts");
 const COLLECTOR = join(import.meta.dirname, "collect-on-signal.ts");
 const READY_DEADLINE_MS = 180_000;
 /** The VIPs that were just bound are announced, and the node is looked at once more. */
@@ -98,8 +98,7 @@ export function startAgent(
   const options = ["--manifests", home.manifests, "--state-dir", home.stateDirectory];
   // With the flag of the program's own first line.
   const node = [
-    "node",
-    "--max-semi-space-size=4",
+    ...productNode(),
     "--expose-gc",
     "--import",
     COLLECTOR,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { BenchContext } from "./measure.ts";
 import { withNamespace } from "./namespace.ts";
 import { figure, run, runJson, startContestant } from "./process.ts";
+import { productNode } from "./product.ts";
 import { ipvsadmRules, type Size } from "./workload.ts";
 
 const PROGRAMS = join(import.meta.dirname, "../contestants");
@@ -79,7 +80,7 @@ export interface OurProcess {
 export function startOurs(context: BenchContext, size: Size): OurProcess {
   const { signal } = context;
   const contestant = startContestant(
-    ["node", "--expose-gc", join(PROGRAMS, "ours-program.ts")],
+    [...productNode(), "--expose-gc", join(PROGRAMS, "ours-program.ts")],
     signal,
   );
   return {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import type { BenchContext, Measure } from "../lib/measure.ts";
 import { figure, startContestant } from "../lib/process.ts";
+import { productNode } from "../lib/product.ts";
 import { toRow, type Row } from "../lib/row.ts";
 import { formatSize, type Size } from "../lib/workload.ts";
 
@@ -45,7 +46,7 @@ async function warmRun(
   context: BenchContext,
   size: Size,
 ): Promise<Readonly<Record<string, number>>> {
-  const contestant = startContestant(["node", PROGRAM], context.signal);
+  const contestant = startContestant([...productNode(), PROGRAM], context.signal);
   const request = `${size.services} ${size.destinations}`;
   try {
     for (let n = 0; n < REHEARSALS; n += 1) await contestant.ask(request);
