@@ -16,6 +16,7 @@ import type { ServiceKey } from "../ipvs/model.ts";
 import { ipFamily, type IpFamily } from "../lib/ip-address.ts";
 import { resolveBackends, type Server } from "./backends.ts";
 import { markName, type Claims } from "./claims.ts";
+import { familyMismatch, strayServers } from "./families.ts";
 import type { NodeView } from "./node-view.ts";
 import { conditionsOf, missingScheduler, type Problem } from "./problems.ts";
 import type { RealServerIndex } from "./real-server-index.ts";
@@ -208,37 +209,6 @@ function usableServers(
     return false;
   });
   return { servers, unreachable };
-}
-
-function familyMismatch(
-  servers: readonly Server[],
-  addresses: readonly GrantedAddress[],
-): readonly Problem[] {
-  if (servers.length === 0) return [];
-  return addresses
-    .filter(({ ip }) => !servers.some(({ family }) => family === ipFamily(ip)))
-    .map(({ ip }) => ({
-      type: "ResolvedRefs",
-      reason: "AddressFamilyMismatch",
-      message: `${ip} has no ${ipFamily(ip)} server; add one, or remove the address`,
-    }));
-}
-
-/**
- * Servers written out in the object that no address of it can use. A selector may well find servers
- * of both families for an object of one.
- */
-function strayServers(servers: readonly Server[], { spec }: VirtualService): readonly Problem[] {
-  const families = new Set(spec.addresses.map(({ ip }) => ipFamily(ip)));
-  return servers
-    .filter(({ backend, family }) => {
-      return spec.backends[backend]?.type === "Servers" && !families.has(family);
-    })
-    .map(({ title, family }) => ({
-      type: "ResolvedRefs",
-      reason: "AddressFamilyMismatch",
-      message: `${title} is not used, because no address is ${family}; add one, or remove the server`,
-    }));
 }
 
 /** Clients of a service that nobody can serve are refused at once, which deserves to be seen. */
