@@ -73,6 +73,9 @@ async function bench(options: Options, signal: AbortSignal): Promise<number> {
   console.log(
     `\n${rows.filter((row) => row.met === true).length} goals met, ${missed.length} missed`,
   );
+  for (const { name, note } of MEASURES) {
+    if (note !== undefined && options.names.includes(name)) console.log(`\n${note}`);
+  }
   if (options.jsonFile !== undefined) {
     await writeFile(options.jsonFile, `${JSON.stringify(rows, null, 2)}\n`);
   }

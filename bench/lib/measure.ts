@@ -25,5 +25,7 @@ export interface Measure {
   readonly name: string;
   /** One line for `--list`. */
   readonly summary: string;
+  /** Printed below the table: what its rows cannot say. */
+  readonly note?: string;
   run(context: BenchContext): Promise<readonly Row[]>;
 }
