@@ -96,7 +96,6 @@ export function startAgent(
 ): Agent {
   const memoryFile = join(context.scratch, `${home.namespace.name}.memory`);
   const options = ["--manifests", home.manifests, "--state-dir", home.stateDirectory];
-  // With the flag of the program's own first line.
   const node = [
     ...productNode(),
     "--expose-gc",

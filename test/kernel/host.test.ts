@@ -24,7 +24,7 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV6, PacketSocket } from "../../src/netlink/p
 import { nativeTransport } from "../../src/netlink/transport-native.ts";
 import { TestNetwork } from "./support/test-network.ts";
 
-const signal = AbortSignal.timeout(120_000);
+const signal = AbortSignal.timeout(300_000);
 const VIP = "10.0.0.10";
 const VIP6 = "2001:db8:1::10";
 const LOCK_MODULE = new URL("../../src/host/lock.ts", import.meta.url).href;
@@ -319,7 +319,7 @@ describe("NodeLocks", () => {
     const source = `
       import { NodeLocks } from ${JSON.stringify(LOCK_MODULE)};
       const locks = new NodeLocks();
-      const signal = AbortSignal.timeout(60000);
+      const signal = AbortSignal.timeout(300_000);
       await locks.acquireRole("director", signal).then(
         () => console.log("held"),
         (error) => { console.log("holder " + error.holder?.pid); process.exit(); },

@@ -29,7 +29,7 @@ export function describeHostClient(name: string, open: () => Promise<HostContrac
   describe(name, () => {
     let subject: HostContractSubject;
     let client: HostClient;
-    const signal = AbortSignal.timeout(60_000);
+    const signal = AbortSignal.timeout(300_000);
 
     beforeEach(async () => {
       subject = await open();
