@@ -35,7 +35,7 @@ export function describeIpvsClient(
 ): void {
   describe(name, () => {
     let subject: ContractSubject;
-    const signal = AbortSignal.timeout(60_000);
+    const signal = AbortSignal.timeout(300_000);
 
     beforeEach(async () => {
       subject = await open();
