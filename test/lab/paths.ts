@@ -6,6 +6,9 @@ import { join, resolve } from "node:path";
 /** The project's root directory. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, "../..");
 
+/** `lvsctl` and `lvs-operator` by their names. */
+export const LAB_BIN = join(import.meta.dirname, "bin");
+
 /** Programs of the project's npm packages, the pinned Node among them. */
 export const NPM_BIN = join(PROJECT_ROOT, "node_modules/.bin");
 

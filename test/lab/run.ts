@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { bootGuest, prepareGuest, type Guest, type GuestOptions } from "./guest.ts";
 import { findKernel, type KernelKind, type LabKernel } from "./kernel.ts";
-import { cacheDirectory, NPM_BIN, shellQuote } from "./paths.ts";
+import { cacheDirectory, LAB_BIN, NPM_BIN, shellQuote } from "./paths.ts";
 
 /** Where lab commands run. */
 export type LabPlace = "guest" | "host";
@@ -199,7 +199,7 @@ export function jobScript(options: Pick<RunOptions, "argv" | "cwd" | "env" | "ke
   );
   return [
     ...assignments,
-    `export PATH=${shellQuote([NPM_BIN])}:$PATH:/usr/sbin:/sbin`,
+    `export PATH=${shellQuote([NPM_BIN])}:${shellQuote([LAB_BIN])}:$PATH:/usr/sbin:/sbin`,
     `cd ${shellQuote([options.cwd])} || exit 126`,
     `exec ${shellQuote(options.argv)}`,
     "",
