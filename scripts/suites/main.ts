@@ -39,16 +39,27 @@ function parse(args: readonly string[]): Invocation | undefined {
   return undefined;
 }
 
-/** Lab suites run beside the others, each kind on CPUs of its own, so that neither disturbs. */
-function lanes(suites: readonly Suite[]): readonly { suites: readonly Suite[]; cpus?: string }[] {
+/** A worker runs one suite at a time on CPUs of its own, so that workers do not disturb each other. */
+interface Worker {
+  readonly next: () => Suite | undefined;
+  /** For programs of this machine, as taskset writes it; undefined for all. */
+  readonly cpus: string | undefined;
+  readonly guestCpu: number;
+}
+
+/**
+ * One worker for this machine's suites and one for those in the lab; the first helps the other when
+ * it is done.
+ */
+function workers(suites: readonly Suite[]): readonly Worker[] {
   const lab = suites.filter(runsInLab);
   const here = suites.filter((suite) => !runsInLab(suite));
-  const cpus = availableParallelism();
-  if (lab.length === 0 || here.length === 0 || cpus < 2) return [{ suites: [...here, ...lab] }];
-  const last = cpus - 1;
+  const last = availableParallelism() - 1;
+  const either = (): Suite | undefined => here.shift() ?? lab.shift();
+  if (suites.length === 1 || last === 0) return [{ next: either, cpus: undefined, guestCpu: 0 }];
   return [
-    { suites: here, cpus: last === 1 ? "0" : `0-${last - 1}` },
-    { suites: lab, cpus: String(last) },
+    { next: either, cpus: last === 1 ? "0" : `0-${last - 1}`, guestCpu: 0 },
+    { next: () => lab.shift(), cpus: String(last), guestCpu: last },
   ];
 }
 
@@ -80,13 +91,14 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`running: ${names.join(", ")}\n`);
   }, HEARTBEAT_MS);
   const all: Counts[] = [];
-  const runLane = async (lane: { suites: readonly Suite[]; cpus?: string }): Promise<void> => {
-    for (const suite of lane.suites) {
-      if (interrupted.signal.aborted) return;
+  const work = async (worker: Worker): Promise<void> => {
+    let suite = worker.next();
+    while (suite !== undefined && !interrupted.signal.aborted) {
       running.set(suite.name, performance.now());
       const result = await runSuite(suite, {
         vitestArgs: invocation.vitestArgs,
-        cpus: lane.cpus,
+        cpus: worker.cpus,
+        guestCpu: worker.guestCpu,
         live: invocation.suites.length === 1,
         signal: interrupted.signal,
       });
@@ -94,9 +106,10 @@ async function main(args: readonly string[]): Promise<number> {
       const counts = judge(result.counts, STRICT);
       all.push(counts);
       report(suite, result, counts);
+      suite = worker.next();
     }
   };
-  await Promise.all(lanes(invocation.suites).map(runLane));
+  await Promise.all(workers(invocation.suites).map(work));
   clearInterval(heartbeat);
   const sum = total(all);
   process.stdout.write(`${formatCounts(sum)}\n`);

@@ -30,6 +30,7 @@ export interface SuiteOptions {
   readonly vitestArgs: readonly string[];
   /** CPUs to stay on, as taskset writes them; undefined for all. */
   readonly cpus: string | undefined;
+  readonly guestCpu: number;
   /** Print while running instead of collecting. */
   readonly live: boolean;
   readonly signal: AbortSignal;
@@ -120,7 +121,7 @@ async function runThere(command: Command, run: Run, part: LabPart): Promise<stri
     cwd: PROJECT_ROOT,
     kernel: part.kernel,
     name: `test-${part.name}-${process.pid}`,
-    cpu: run.cpus === undefined ? 0 : Number(run.cpus),
+    cpu: run.guestCpu,
     mounts: [part.directory],
     signal: run.signal,
     onStdout: run.sink,
