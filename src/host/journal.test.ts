@@ -46,7 +46,7 @@ const anyJournal: fc.Arbitrary<NodeJournal> = fc.record({
     }),
   ),
   services: fc.dictionary(someKey, fc.string()),
-  drains: fc.dictionary(fc.string(), fc.record({ startedWallMs: fc.nat(), reason: fc.string() })),
+  drains: fc.dictionary(someKey, fc.record({ startedWallMs: fc.nat(), reason: fc.string() })),
   holds: fc.dictionary(fc.ipV4(), fc.record({ sinceWallMs: fc.nat() })),
 });
 
